@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * state/slots: which image each unit of the board uses. One small checksummed
+ * text file, replaced whole (file_replace), so that a power cut leaves the old
+ * state or the new one. Text so that a technician can read it:
+ *
+ *   coracle-slots 1
+ *   unit hello ref=registry.demo:5443/demo/hello:1 current=sha256:... previous=- next=- tries=0 floor=- refused=-
+ *   crc32 1a2b3c4d
+ */
+#ifndef CORACLE_SLOTS_H
+#define CORACLE_SLOTS_H
+
+#include "config.h"
+#include "err.h"
+#include "store.h"
+#include "unit_table.h"
+
+struct slot {
+	char name[UNIT_NAME_MAX];
+	char ref[UNIT_IMAGE_MAX];	/* the Image= that `current` was pulled for */
+	char current[DIGEST_TEXT_LEN + 1], previous[DIGEST_TEXT_LEN + 1], next[DIGEST_TEXT_LEN + 1];	/* "" for none */
+	uint32_t tries;
+	char floor[32];
+	char refused[DIGEST_TEXT_LEN + 1];
+};
+
+struct slots {
+	uint32_t count;
+	struct slot slot[CONFIG_UNITS_MAX];
+};
+
+/* An absent file is zero slots. -EUCLEAN for a damaged one. */
+int slots_read(struct store *s, struct slots *out, struct err *e);
+int slots_write(struct store *s, const struct slots *slots, struct err *e);
+/* The slot of that unit, or NULL; slots_get makes it (NULL when full). */
+struct slot *slots_find(struct slots *slots, const char *name);
+struct slot *slots_get(struct slots *slots, const char *name);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store: the only code that knows how layers and images lie on the data
+ * partition. Six ideas: stage, publish, mount, verify, list, drop. Linked into
+ * coracle-bundle and into the trusted half of coracle-fetch.
+ *
+ *   format                    "coracle-store 1\n"
+ *   layers/<short>/           one unpacked layer, immutable; layers/index/<chain id hex> -> <short> (a small file, replaced atomically)
+ *   images/sha256/<hex>/      manifest.json config.json admitted (key=value lines: ref, rule, key, payload digest); published by one rename
+ *   bundles/<id>/             config.json, record.<format>.<features>
+ *   state/slots               bundle/slots.h
+ *   tmp/<random>/             staging, flock'ed by its maker; an unlocked one is rubbish and any later writer removes it
+ *   trash/                    renamed-away victims of gc
+ *   partial/, config/, logs/, volumes/
+ *
+ * Locks: store/lock, flock shared for publish and use, exclusive for gc's renames only.
+ */
+#ifndef CORACLE_STORE_H
+#define CORACLE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "digest.h"
+#include "err.h"
+#include "span.h"
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE };
+
+/* Opens DIR; STORE_WRITE makes the folders where DIR is empty and removes stale staging. -EUCLEAN for another format or a non-store. */
+int store_open(struct store **out, const char *dir, enum store_mode mode, struct err *e);
+void store_close(struct store *s);
+/* Borrowed descriptor of the store's root. */
+int store_fd(const struct store *s);
+
+/* ChainID of image-spec config.md: chain(L0) = diff0, chain(n) = sha256(chain(n-1) " " diff(n)). */
+struct digest store_chain(const struct digest *parent_or_null, const struct digest *diff_id);
+
+/* Short name ("0001a") of the published layer with that chain id into OUT; -ENOENT where there is none. */
+enum { STORE_SHORT_MAX = 16 };
+int store_layer_find(struct store *s, const struct digest *chain, char out[STORE_SHORT_MAX]);
+
+enum layer_compression { LAYER_TAR, LAYER_GZIP, LAYER_ZSTD };
+
+struct layer_spec {
+	struct digest diff_id;		/* of the uncompressed tar; from the verified image config */
+	struct digest chain;
+	const struct digest *lower;	/* chain ids of the layers below, bottom first, all published */
+	size_t lower_len;
+	enum layer_compression compression;
+	int index;			/* for messages: layer number from 0 */
+};
+
+/* One layer being unpacked by the jailed `coracle-bundle unpack` (program open at BUNDLE_EXE_FD). */
+struct layer_stage;
+
+int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_fd, const struct layer_spec *spec, struct err *e);
+/* Feeds compressed bytes, in order. Blocks while the unpacker is behind. -EPIPE when the unpacker gave up: call layer_stage_publish for the reason. */
+int layer_stage_feed(struct layer_stage *l, const void *at, size_t len, struct err *e);
+/* No more bytes. Waits for the unpacker, compares diff_id, applies its whiteout list, syncs, and makes the layer visible by rename; then
+ * store_layer_find knows it. The caller must have checked size and digest of the compressed bytes before. -EBADMSG hostile or broken
+ * layer, -EFBIG over a limit, -ENOSPC, ...; whatever fails leaves nothing. Frees L. */
+int layer_stage_publish(struct layer_stage *l, struct err *e);
+/* Kills the unpacker, removes the staging. Frees L; takes NULL. */
+void layer_stage_abort(struct layer_stage *l);
+
+/* Publishes images/sha256/<manifest>/ in one rename. ADMITTED: key=value lines saying why it was let in. Blocks on the disk. */
+int store_image_publish(struct store *s, const struct digest *manifest_digest, struct span manifest, struct span config,
+	struct span admitted, struct err *e);
+
+struct store_image {
+	char *manifest, *config, *admitted;	/* NUL-terminated, owned */
+	size_t manifest_len, config_len, admitted_len;
+};
+
+/* Reads an image back and checks the manifest's digest and the config's digest from the manifest. -ENOENT, -EUCLEAN. */
+int store_image_read(struct store *s, const struct digest *manifest_digest, struct store_image *out, struct err *e);
+void store_image_free(struct store_image *i);
+/* Is it there, with all its layers? 0, -ENOENT, -EUCLEAN. */
+int store_image_complete(struct store *s, const struct digest *manifest_digest, struct err *e);
+
+/* flock of store/lock with a deadline; the descriptor to close, or -ETIMEDOUT. */
+int store_lock(struct store *s, bool exclusive, int timeout_ms, struct err *e);
+
+#endif

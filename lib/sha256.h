@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Streaming SHA-256 (FIPS 180-4) over mbedTLS. coracle-init does not link it. */
+#ifndef CORACLE_SHA256_H
+#define CORACLE_SHA256_H
+
+#include <mbedtls/sha256.h>
+
+#include "digest.h"
+
+struct sha256 {
+	mbedtls_sha256_context ctx;
+};
+
+void sha256_begin(struct sha256 *h);
+void sha256_add(struct sha256 *h, const void *at, size_t len);
+/* Finishes and wipes H. */
+struct digest sha256_end(struct sha256 *h);
+struct digest sha256_of(struct span s);
+
+#endif

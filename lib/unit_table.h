@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The compiled unit table: what `coracle-bundle units` makes out of the
+ * .container files and state/slots, and PID 1 copies into static storage. Fixed
+ * size, checksummed; texts are NUL-terminated, PID 1 forces it.
+ */
+#ifndef CORACLE_UNIT_TABLE_H
+#define CORACLE_UNIT_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "err.h"
+
+#define UNIT_TABLE_MAGIC "CORUNIT\1"
+enum { UNIT_TABLE_FORMAT = 1, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 4 };
+
+/* systemd.service(5), Restart= */
+enum unit_restart {
+	UNIT_RESTART_NO,
+	UNIT_RESTART_ON_SUCCESS,
+	UNIT_RESTART_ON_FAILURE,
+	UNIT_RESTART_ON_ABNORMAL,
+	UNIT_RESTART_ON_ABORT,
+	UNIT_RESTART_ALWAYS,
+};
+
+enum unit_pull {		/* Quadlet Pull= */
+	UNIT_PULL_MISSING,	/* the default: only where no admitted image is in the store */
+	UNIT_PULL_ALWAYS,
+	UNIT_PULL_NEVER,
+};
+
+struct unit_entry {
+	char name[UNIT_NAME_MAX];		/* file name less .container */
+	char description[128];
+	char path[256];				/* of the .container file */
+	char image[UNIT_IMAGE_MAX];		/* as written, without docker:// */
+	char current[72];			/* digest in use according to state/slots for this image reference, or "" */
+	char error[UNIT_TEXT_MAX];		/* file:line: why the unit is refused, or "" */
+	uint32_t restart;			/* enum unit_restart */
+	uint32_t pull;				/* enum unit_pull */
+	uint32_t restart_sec_ms;		/* first backoff */
+	uint32_t restart_max_sec_ms;		/* cap of the exponential backoff */
+	uint32_t start_limit_burst;		/* 0: none */
+	uint32_t start_limit_interval_ms;
+	uint32_t timeout_start_ms, timeout_stop_ms;
+	uint32_t stop_signal;
+	uint32_t is_critical;
+	uint32_t is_enabled;			/* started at boot */
+	uint32_t after[UNIT_DEPS_MAX];		/* index + 1 of units to wait for (After=), 0: none */
+};
+
+struct unit_table {
+	uint8_t magic[8];
+	uint32_t format;
+	uint32_t size;				/* sizeof(struct unit_table) */
+	uint32_t crc32;				/* with this field 0 */
+	uint32_t count;
+	char error[UNIT_TEXT_MAX];		/* about the whole (too many units, unreadable folder), or "" */
+	struct unit_entry unit[CONFIG_UNITS_MAX];
+};
+
+/* Fills magic, format, size and checksum. */
+void unit_table_seal(struct unit_table *t);
+
+/* 0, or -EBADMSG with the reason. SIZE is what was read. Forces every text to end in NUL. */
+int unit_table_check(struct unit_table *t, size_t size, struct err *e);
+
+#endif
