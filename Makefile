@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+# Everything coracle: three static programs for three targets, their tests, the boards. `make help` lists the targets.
+
+MACHINE := $(shell uname -m)
+TARGET ?= $(MACHINE:armv7l=armv7)
+TARGETS := x86_64 aarch64 armv7
+BOARD ?= qemu-x86_64
+O ?= build
+B := $(O)/$(TARGET)
+P := $(B)/deps
+PYTHON := /usr/bin/python3
+export O TARGET BOARD ACCEL VENDOR
+
+GNU_x86_64 := x86_64-linux-gnu
+GNU_aarch64 := aarch64-linux-gnu
+GNU_armv7 := arm-linux-gnueabihf
+GNU := $(GNU_$(TARGET))
+
+CC := $(P)/bin/musl-gcc
+CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -I$(P)/include
+CFLAGS := -std=c11 -Os -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Werror=format \
+	-ffile-prefix-map=$(CURDIR)/=
+LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+LIBS_init :=
+LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
+LIBS_bundle := -larchive -lzstd -lz -lseccomp -lyyjson -lcap -lmbedcrypto
+
+FOLDERS := lib init fetch bundle
+objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c,$(wildcard $(1)/*.c)))
+archive = $(B)/$(1)/lib$(1).a
+PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle,$(if $(wildcard $(f)/$(f)_main.c),$(f)/)))
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
+
+# V=1 shows the commands.
+$(V).SILENT:
+
+.PHONY: all help setup unit check check-full size pytest run host vendor licences clean menuconfig defconfig boards-check $(TARGETS)
+
+all: $(PROGRAMS) $(B)/coracle
+	echo "built $(PROGRAMS)"
+
+help:
+	echo "make                 the programs for this machine, into $(O)/$(MACHINE)/"
+	echo "make TARGET=T        for x86_64, aarch64 or armv7"
+	echo "make run [BOARD=B]   boot a QEMU board at its console: $(notdir $(wildcard boards/qemu-*))"
+	echo "make host            the same without QEMU, in namespaces"
+	echo "make check           every test; closes with 'N passed, N failed'"
+	echo "make unit | pytest   the unit tests; the system tests"
+	echo "make size            bytes of each program against its budget; fails above it"
+	echo "make menuconfig      change limits (Kconfig); make defconfig: back to the defaults"
+	echo "make vendor          gather every library source in vendor/; make VENDOR=vendor builds from it, offline"
+	echo "make licences        what is linked, under which licence"
+	echo "make setup           install the Debian packages that the above need"
+	echo "make clean           remove $(O)/ (built libraries stay in the cache)"
+	echo "V=1 shows commands, O=DIR builds elsewhere, CORACLE_CACHE=DIR moves the cache (default ~/.cache/coracle)"
+
+setup:
+	deps/setup
+
+# Libraries: built once for each state of deps/, outside the checkout; $(P) points there.
+$(B)/deps.stamp: $(wildcard deps/* deps/recipes/*)
+	mkdir -p $(B)
+	prefix=$$(deps/build $(TARGET)) && ln -sfn "$$prefix" $(P) && touch $@
+
+.config:
+	$(PYTHON) deps/kconfig.py defconfig
+$(B)/config.h: .config Kconfig deps/kconfig.py
+	mkdir -p $(B)
+	$(PYTHON) deps/kconfig.py header $@
+menuconfig:
+	$(PYTHON) -m menuconfig
+defconfig:
+	$(PYTHON) deps/kconfig.py defconfig
+
+$(B)/%.o: %.c $(B)/config.h $(B)/deps.stamp
+	mkdir -p $(@D)
+	echo "CC $(TARGET) $<"
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define folder_rules
+$(call archive,$(1)): $(call objects,$(1))
+	mkdir -p $$(@D)
+	rm -f $$@ && $(GNU)-ar rcs $$@ $$^
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
+
+# coracle-fetch reads and writes the store through bundle/store*.c and launches the unpacker.
+ARCHIVES_init := $(call archive,init) $(call archive,lib)
+ARCHIVES_fetch := $(call archive,fetch) $(call archive,bundle) $(call archive,lib)
+ARCHIVES_bundle := $(call archive,bundle) $(call archive,lib)
+define program_rules
+$(B)/coracle-$(1): $(B)/$(1)/$(1)_main.o $(ARCHIVES_$(1))
+	echo "LD $(TARGET) $$(@F)"
+	$(CC) $(LDFLAGS) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
+	$(GNU)-strip -s -o $$@ $$@.debug
+endef
+$(foreach f,init fetch bundle,$(eval $(call program_rules,$(f))))
+$(B)/coracle: | $(B)/coracle-init
+	ln -sfn coracle-init $@
+
+ALL_ARCHIVES := $(foreach f,$(FOLDERS),$(call archive,$(f)))
+$(B)/unit/%: $(B)/tests/unit/%.o $(ALL_ARCHIVES)
+	mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(ALL_ARCHIVES) $(LIBS_bundle) -lcurl -lcmocka -Wl,--end-group
+unit-programs: $(UNIT)
+unit: unit-programs
+	$(PYTHON) tests/check.py --unit
+pytest: all
+	$(PYTHON) tests/check.py --pytest
+
+$(TARGETS):
+	$(MAKE) --no-print-directory TARGET=$@ all
+check: setup
+	for t in $(TARGETS); do $(MAKE) --no-print-directory TARGET=$$t all || exit 1; done
+	$(MAKE) --no-print-directory unit-programs
+	$(PYTHON) tests/check.py
+check-full: check
+
+size: $(TARGETS)
+	$(PYTHON) tests/size.py
+
+run: setup
+	boards/common/run.sh $(BOARD)
+host: setup all
+	tests/demo/host.sh
+boards-check: setup
+	$(PYTHON) -m pytest -q tests/boards
+vendor:
+	deps/fetch vendor
+	echo "vendor/ holds every source of deps/lock; build offline: make VENDOR=vendor"
+licences:
+	cat deps/licences
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
