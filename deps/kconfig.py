@@ -13,5 +13,5 @@ else:
     stamp = os.environ.get("SOURCE_DATE_EPOCH") or subprocess.run(
         ["git", "log", "-1", "--format=%ct"], capture_output=True, text=True).stdout.strip() or "1"
     with open(out + ".new", "a") as f:
-        f.write("#define CONFIG_BUILD_STAMP %sLL\n" % stamp)
+        f.write("#define CONFIG_BUILD_STAMP %sLL\n#define CORACLE_VERSION \"0.1.0\"\n" % stamp)
     os.replace(out + ".new", out)
