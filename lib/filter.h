@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Words for hand-written seccomp allow-lists of our own jails. A filter is
+ *   FILTER_BEGIN, FILTER_ALLOW(read), ..., FILTER_END
+ * The architecture is checked first, x32 numbers die, all else kills the process.
+ */
+#ifndef CORACLE_FILTER_H
+#define CORACLE_FILTER_H
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#if defined(__x86_64__)
+#define FILTER_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define FILTER_ARCH AUDIT_ARCH_AARCH64
+#elif defined(__arm__)
+#define FILTER_ARCH AUDIT_ARCH_ARM
+#else
+#error "no seccomp architecture for this target"
+#endif
+
+#define FILTER_KILL BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+#define FILTER_BEGIN \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)), \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FILTER_ARCH, 1, 0), \
+	FILTER_KILL, \
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)), \
+	BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), \
+	FILTER_KILL
+#define FILTER_ALLOW_NR(nr) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define FILTER_ALLOW(name) FILTER_ALLOW_NR(SYS_##name)
+#define FILTER_END FILTER_KILL
+
+/* What a static musl program needs to come up, work in memory and leave. */
+#if defined(__x86_64__)
+#define FILTER_START_ARCH FILTER_ALLOW(arch_prctl), FILTER_ALLOW(mmap), FILTER_ALLOW(fstat)
+#elif defined(__aarch64__)
+#define FILTER_START_ARCH FILTER_ALLOW(mmap), FILTER_ALLOW(fstat)
+#else
+#define FILTER_START_ARCH FILTER_ALLOW_NR(0x0f0005) /* set_tls */, FILTER_ALLOW_NR(0x0f0002) /* cacheflush */, \
+	FILTER_ALLOW(mmap2), FILTER_ALLOW(fstat64), FILTER_ALLOW(clock_gettime64)
+#endif
+#define FILTER_START \
+	FILTER_START_ARCH, FILTER_ALLOW(execveat), FILTER_ALLOW(set_tid_address), FILTER_ALLOW(brk), FILTER_ALLOW(munmap), \
+	FILTER_ALLOW(mprotect), FILTER_ALLOW(mremap), FILTER_ALLOW(madvise), FILTER_ALLOW(read), FILTER_ALLOW(write), \
+	FILTER_ALLOW(readv), FILTER_ALLOW(writev), FILTER_ALLOW(close), FILTER_ALLOW(exit_group), FILTER_ALLOW(exit), \
+	FILTER_ALLOW(rt_sigaction), FILTER_ALLOW(rt_sigprocmask), FILTER_ALLOW(rt_sigreturn), \
+	FILTER_ALLOW(clock_gettime), FILTER_ALLOW(futex), FILTER_ALLOW(restart_syscall), FILTER_ALLOW(ioctl), FILTER_ALLOW(fcntl)
+
+#endif
