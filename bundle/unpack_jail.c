@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* The unpack jail: no network, staging and lower layers by descriptor only, the capabilities that file ownership takes. */
+#include <linux/capability.h>
+
+#include "config.h"
+#include "filter.h"
+#include "unpack.h"
+
+/* One idea, another number per architecture. */
+#ifdef SYS_newfstatat
+#define SYS_newfstatat_or_64 SYS_newfstatat
+#else
+#define SYS_newfstatat_or_64 SYS_fstatat64
+#endif
+#ifdef SYS_fchown32
+#define SYS_fchown_any SYS_fchown32
+#else
+#define SYS_fchown_any SYS_fchown
+#endif
+#ifdef SYS_utimensat_time64
+#define SYS_utimensat_any SYS_utimensat_time64
+#else
+#define SYS_utimensat_any SYS_utimensat
+#endif
+#ifdef SYS_ftruncate64
+#define SYS_ftruncate_any SYS_ftruncate64
+#else
+#define SYS_ftruncate_any SYS_ftruncate
+#endif
+#ifdef SYS__llseek
+#define SYS_lseek_any SYS__llseek
+#else
+#define SYS_lseek_any SYS_lseek
+#endif
+
+static const struct sock_filter filter[] = {
+	FILTER_BEGIN,
+	FILTER_START,
+	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(newfstatat_or_64),
+	FILTER_ALLOW(readlinkat), FILTER_ALLOW(mkdirat), FILTER_ALLOW(mknodat), FILTER_ALLOW(symlinkat), FILTER_ALLOW(linkat),
+	FILTER_ALLOW(unlinkat), FILTER_ALLOW(fchownat), FILTER_ALLOW(fchown_any), FILTER_ALLOW(fchmod), FILTER_ALLOW(fchmodat),
+	FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
+	FILTER_ALLOW(setxattr), FILTER_ALLOW(lsetxattr), FILTER_ALLOW(fsetxattr), FILTER_ALLOW(fgetxattr), FILTER_ALLOW(lgetxattr),
+	FILTER_ALLOW(flistxattr), FILTER_ALLOW(llistxattr), FILTER_ALLOW(getxattr), FILTER_ALLOW(listxattr),
+	FILTER_ALLOW(getpid), FILTER_ALLOW(fchdir),
+	FILTER_END,
+};
+
+void unpack_jail_spec(struct jail_spec *spec)
+{
+	*spec = (struct jail_spec){
+		.name = "unpack",
+		.uid = CONFIG_UID_UNPACK,
+		.caps = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1ull << CAP_SETFCAP,
+		.memory_max = 256ull << 20,
+		.file_size_max = (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20,
+		.fds_max = 1024,
+		.filter = filter,
+		.filter_len = sizeof(filter) / sizeof(*filter),
+	};
+}
