@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* coracle-bundle: layers, store, units, config.json, run records. Never opens a network socket. */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "config.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help;	/* NULL: not for people */
+} commands[] = {
+	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
+	{ "unpack", cmd_unpack, NULL },
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(*commands) };
+
+int main(int argc, char **argv)
+{
+	for (int i = 0; argc > 1 && i < COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		return puts("coracle-bundle " CORACLE_VERSION) < 0;
+	fprintf(stderr, "coracle-bundle %s\n", CORACLE_VERSION);
+	for (int i = 0; i < COMMANDS; i++)
+		if (commands[i].help)
+			fprintf(stderr, "  coracle-bundle %s\n", commands[i].help);
+	return 2;
+}

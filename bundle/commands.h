@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of coracle-bundle; each takes its own name as argv[0] and returns the exit status: 0, 1 refused or failed, 2 usage. */
+#ifndef CORACLE_COMMANDS_H
+#define CORACLE_COMMANDS_H
+
+int cmd_ls(int argc, char **argv);
+int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
+
+#endif
