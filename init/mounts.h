@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mounts as descriptors: made detached, attached later (mounts_fs.c,
+ * mounts_root.c, mounts_dev.c, mounts_source.c for stage 1). Every function
+ * here returns a close-on-exec descriptor or 0, or -errno, and sends no report:
+ * the caller knows the object's name.
+ */
+#ifndef CORACLE_MOUNTS_H
+#define CORACLE_MOUNTS_H
+
+#include "start_inner.h"
+
+enum { MOUNTS_TEXT_MAX = 192 };
+
+/* What the kernel's file system code said about options it refused, or "". */
+struct mounts_why {
+	char text[MOUNTS_TEXT_MAX];
+};
+
+/* A new file system as a detached mount. DATA: comma-separated options or NULL. SB_FLAGS: MS_*, ATTR: MOUNT_ATTR_*. */
+int mounts_fs(const char *fstype, const char *source, const char *data, uint64_t sb_flags, uint64_t attr,
+	struct mounts_why *why);
+
+/* A detached bind of SOURCE (initial user namespace), private unless PROPAGATION (MS_*) asks otherwise. */
+int mounts_bind(const char *source, bool is_recursive, uint64_t attr_set, uint64_t attr_clear, unsigned propagation);
+
+/* MOUNT_ATTR_* on one mount (not the ones below it). */
+int mounts_set_attr(int fd, uint64_t set, uint64_t clear);
+
+/* The rootfs of R. Layers: relative names beneath <store>/layers; changes the working directory. On failure *OBJECT names what. */
+int mounts_root(const struct record_head *r, const char **object, struct mounts_why *why);
+
+/* Read-only overlay of COUNT layers (topmost first) relative to the working directory. */
+int mounts_overlay_fsconfig(const struct record_head *r, const struct record_str *layers, uint32_t count);
+int mounts_overlay_mount(const struct record_head *r, const struct record_str *layers, uint32_t count);
+
+/* A fresh tmpfs with the default nodes, the record's nodes, the usual links, and directories for the record's mounts below /dev. */
+int mounts_dev(const struct record_head *r, const char **object, struct mounts_why *why);
+
+/* Stage 1: fills root_fd, dev_fd and mount_fd[]. Reports. */
+int mounts_prepare(struct start_context *c);
+
+/* Is M made in stage 2, inside the program's namespaces? */
+bool mounts_is_inner(const struct record_mount *m, const struct record_head *r);
+
+/* Does PATH name or lie below DIR ("/dev")? Duplicate slashes count as one. */
+bool mounts_path_below(const char *path, const char *dir);
+
+/* Opens PATH (O_PATH, symlinks scoped to ROOT) as a place to mount on. Missing directories, or an empty file, are made where that is possible. */
+int mounts_target(int root, const char *path, bool is_file);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stage 1, the starter: forked from PID 1, in the initial user namespace. Maps
+ * and checks the record, makes its mounts as descriptors, its cgroup with
+ * limits, then clones the program's process as PID 1's own child, tells PID 1
+ * about it, lets it go and leaves. Everything it made is a descriptor or in
+ * its private mount namespace, so when it dies early nothing stays but an
+ * empty cgroup, which the caller removes as after any run.
+ *
+ * The program inherits the starter's mount namespace: copying the host's mount
+ * tree once is enough. (With a user namespace it will have to be cloned, since
+ * it has to belong to it.)
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "mounts.h"
+#include "mounts_sys.h"
+#include "start_inner.h"
+
+/* sched.h and linux/sched.h don't go together. */
+int unshare(int flags);
+int setns(int fd, int nstype);
+
+/* PID 1 blocks signals and may ignore some; the program gets them all as a new process has them. */
+static void reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int s = 1; s < NSIG; s++)
+		sigaction(s, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A caller with 0, 1 or 2 closed would get our descriptors in their place. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/", O_PATH | O_CLOEXEC);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+static int map_record(struct start_context *c)
+{
+	struct err e = { "" };
+	struct stat st;
+	void *at;
+
+	if (fstat(c->request->record_fd, &st) < 0)
+		return start_fail(c, "record", "fstat", errno);
+	if (st.st_size <= 0 || st.st_size > (off_t)1 << 30)
+		return start_fail(c, "record", "empty or far too large: compile the bundle again", 0);
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, c->request->record_fd, 0);
+	if (at == MAP_FAILED)
+		return start_fail(c, "record", "mmap", errno);
+	if (record_check(at, (size_t)st.st_size, &e) < 0)
+		return start_fail(c, "record", e.text, 0);
+	c->record = at;
+	return 0;
+}
+
+static void fill_vector(const struct record_head *r, struct record_list l, char **out)
+{
+	const struct record_str *s = record_items(r, l);
+
+	for (uint32_t i = 0; i < l.count; i++)
+		out[i] = (char *)record_text(r, s[i]);
+	out[l.count] = NULL;
+}
+
+/* argv and envp, sized by the record. */
+static int make_vectors(struct start_context *c)
+{
+	const struct record_head *r = c->record;
+	size_t slots = (size_t)r->args.count + r->env.count + 2;
+	char **at = mmap(NULL, slots * sizeof(*at), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return start_fail(c, "memory", "argv", errno);
+	c->argv = at;
+	c->envp = at + r->args.count + 1;
+	fill_vector(r, r->args, c->argv);
+	fill_vector(r, r->env, c->envp);
+	return 0;
+}
+
+static int set_limits(struct start_context *c, const char *cgroup)
+{
+	const struct record_pair *p = record_items(c->record, c->record->cgroup_files);
+
+	for (uint32_t i = 0; i < c->record->cgroup_files.count; i++) {
+		const char *key = record_text(c->record, p[i].key);
+		int r;
+
+		if (strchr(key, '/'))
+			return start_fail(c, "cgroup limit", key, EINVAL);
+		r = cgroup_write(cgroup, key, record_text(c->record, p[i].value));
+		if (r == -ENOENT)
+			start_note(c, "not limited, this kernel lacks", key, 0);
+		else if (r < 0)
+			return start_fail(c, "cgroup limit", key, -r);
+	}
+	return 0;
+}
+
+static int make_cgroup(struct start_context *c)
+{
+	const char *path = c->request->cgroup;
+	int r;
+
+	c->cgroup_fd = -1;
+	if (!path) {
+		if (c->record->cgroup_files.count > 0)
+			start_note(c, "limits skipped", "no cgroup v2 hierarchy here: memory, pids and cpu are unlimited", 0);
+		return 0;
+	}
+	r = cgroup_make(path);
+	if (r < 0)
+		return start_fail(c, "cgroup", path, -r);
+	r = set_limits(c, path);
+	if (r < 0)
+		return r;
+	c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return c->cgroup_fd < 0 ? start_fail(c, "cgroup", path, errno) : 0;
+}
+
+/* Small decimal into OUT (12 bytes). */
+static const char *decimal(int32_t n, char *out)
+{
+	uint32_t u = n < 0 ? -(uint32_t)n : (uint32_t)n;
+	char *p = out + 11;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + u % 10);
+		u /= 10;
+	} while (u);
+	if (n < 0)
+		*--p = '-';
+	return p;
+}
+
+/* Written here and inherited. Without a word in the record the program never has PID 1's protection from the OOM killer. */
+static int set_oom_score(struct start_context *c)
+{
+	int is_asked = c->record->flags & RECORD_OOM_SCORE;
+	char text[12], now[8] = "";
+	const char *value = decimal(is_asked ? c->record->oom_score_adj : 0, text);
+	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0)
+		return is_asked ? start_fail(c, "oom_score_adj", value, errno) : 0;
+	if (is_asked || (read(fd, now, sizeof(now) - 1) > 0 && now[0] == '-'))
+		r = pwrite(fd, value, strlen(value), 0) < 0 ? errno : 0;
+	close(fd);
+	return r && is_asked ? start_fail(c, "oom_score_adj", value, r) : 0;
+}
+
+static int join_namespaces(struct start_context *c)
+{
+	const struct record_ns *ns = record_items(c->record, c->record->ns_join);
+
+	for (uint32_t i = 0; i < c->record->ns_join.count; i++) {
+		const char *path = record_text(c->record, ns[i].path);
+		int fd, r = 0;
+
+		if (ns[i].clone_flag & (CLONE_NEWUSER | CLONE_NEWNS))
+			return start_fail(c, "namespace", "joining a user or mount namespace is not supported", 0);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, (int)ns[i].clone_flag) < 0)
+			r = errno;
+		if (fd >= 0)
+			close(fd);
+		if (r)
+			return start_fail(c, "namespace", path, r);
+	}
+	return 0;
+}
+
+/* Only the initial user namespace may raise a hard limit; the soft ones would hit ourselves and are stage 2's. */
+static void raise_hard_limits(struct start_context *c)
+{
+	const struct record_rlimit *l = record_items(c->record, c->record->rlimits);
+
+	for (uint32_t i = 0; i < c->record->rlimits.count; i++) {
+		uint64_t now[2];
+
+		if (syscall(SYS_prlimit64, 0, l[i].resource, NULL, now) < 0 || now[1] >= l[i].hard)
+			continue;
+		now[1] = l[i].hard;
+		syscall(SYS_prlimit64, 0, l[i].resource, now, NULL);
+	}
+}
+
+static int clone_program(struct start_context *c, int *pidfd)
+{
+	struct clone_args a = {
+		.flags = (c->record->clone_flags & ~(uint32_t)(CLONE_NEWCGROUP | CLONE_NEWNS)) | CLONE_PARENT | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+	};
+	long pid;
+
+	if (c->cgroup_fd >= 0) {
+		a.flags |= CLONE_INTO_CGROUP;
+		a.cgroup = (uint64_t)c->cgroup_fd;
+	}
+	pid = syscall(SYS_clone3, &a, sizeof(a));
+	return pid < 0 ? -errno : (int)pid;
+}
+
+static int send_created(struct start_context *c, int pid, int pidfd)
+{
+	struct start_report r = { .kind = START_CREATED, .pid = pid };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .space = { 0 } };
+	struct iovec io = { .iov_base = &r, .iov_len = sizeof(r) };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(pidfd));
+	memcpy(CMSG_DATA(h), &pidfd, sizeof(pidfd));
+	return sendmsg(c->report_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(r) ? 0 : -EPIPE;
+}
+
+static int own_namespace(struct start_context *c)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return start_fail(c, "namespace", "mount", errno);
+	/* Slave, not private: a volume may ask to follow the host's mounts; nothing of ours goes back to the host. */
+	if (sys_mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return start_fail(c, "namespace", "mount propagation", errno);
+	return 0;
+}
+
+/* The record has the place for id maps; until the layers can be id-mapped too, running with them would give a rootfs owned by nobody. */
+static int refuse_user_namespace(struct start_context *c)
+{
+	if (c->record->uid_map.count || c->record->gid_map.count || c->record->clone_flags & CLONE_NEWUSER)
+		return start_fail(c, "user namespace", "not supported yet: take it out of config.json's namespaces", 0);
+	return 0;
+}
+
+static int prepare(struct start_context *c)
+{
+	int r = map_record(c);
+
+	if (r == 0)
+		r = refuse_user_namespace(c);
+	if (r == 0)
+		r = make_vectors(c);
+	if (r == 0)
+		r = make_cgroup(c);
+	if (r == 0)
+		r = own_namespace(c);
+	if (r == 0)
+		r = set_oom_score(c);
+	if (r == 0)
+		r = mounts_prepare(c);
+	if (r == 0)
+		r = join_namespaces(c);
+	if (r == 0)
+		raise_hard_limits(c);
+	return r;
+}
+
+/* CREATED goes out before the program may run, so that PID 1 knows the pid before it can see it end. */
+static int let_go(struct start_context *c, int pid, int pidfd, int go)
+{
+	if (send_created(c, pid, pidfd) < 0 || write(go, "g", 1) != 1)
+		return -EPIPE;
+	return 0;
+}
+
+_Noreturn void start_stage1(const struct start_request *q, int report_fd)
+{
+	static struct start_context context;
+	struct start_context *c = &context;
+	int go[2], pidfd = -1, pid;
+
+	c->request = q;
+	c->report_fd = report_fd;
+	reset_signals();
+	fill_stdio();
+	/* Neither stage may be looked into by what it starts (CVE-2016-9962); execve makes the program dumpable again. */
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (c->report_fd <= 2)
+		c->report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, 3);
+	if (c->report_fd < 0 || prepare(c) < 0)
+		_exit(START_EXIT_OURS);
+	if (pipe2(go, O_CLOEXEC) < 0) {
+		start_fail(c, "pipe", "go", errno);
+		_exit(START_EXIT_OURS);
+	}
+	pid = clone_program(c, &pidfd);
+	if (pid == 0) {
+		close(go[1]);
+		c->go_fd = go[0];
+		enter_program(c);
+	}
+	if (pid < 0) {
+		start_fail(c, "clone", "namespaces", -pid);
+		_exit(START_EXIT_OURS);
+	}
+	_exit(let_go(c, pid, pidfd, go[1]) < 0 ? START_EXIT_OURS : 0);
+}
