@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The board's own three wishes (data partition, network, unit table), each a
+ * job that is repeated with growing pauses until it is done. None of them
+ * holds anything else up: the console is there before the first ends. Never
+ * allocates, never waits.
+ */
+#include "board.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "pid1.h"
+#include "plog.h"
+#include "sup.h"
+#include "text.h"
+
+enum { TASK_RETRY_FIRST_MS = 1000, TASK_RETRY_CAP_MS = 30000, READY_AFTER_MS = 3000 };
+
+static void say_data(struct pid1 *p, bool is_there, const char *text)
+{
+	status_begin(p->status);
+	p->status->is_data_there = is_there;
+	text_printable(p->status->data, sizeof(p->status->data), text);
+	status_end(p->status);
+}
+
+static void say_network(struct pid1 *p, const char *text)
+{
+	status_begin(p->status);
+	text_printable(p->status->network, sizeof(p->status->network), text);
+	status_end(p->status);
+}
+
+void board_begin(struct pid1 *p)
+{
+	p->mount.is_wanted = p->read_units.is_wanted = true;
+	p->modules.is_wanted = p->net.is_wanted = p->is_board;
+	p->modules.is_done = !p->is_board;
+	p->is_net_up = p->conf.net == BOARD_NET_NONE;
+	say_data(p, false, "not looked for yet");
+	status_begin(p->status);
+	p->status->net = !p->is_board ? STATUS_NET_HOST : p->conf.net == BOARD_NET_DHCP ? STATUS_NET_DHCP :
+		p->conf.net == BOARD_NET_STATIC ? STATUS_NET_STATIC : STATUS_NET_NONE;
+	text_copy(p->status->data_dir, sizeof(p->status->data_dir),
+		p->conf.data_dir[0] ? p->conf.data_dir : "/data");
+	status_end(p->status);
+	if (!p->is_board)
+		p->is_net_up = true;
+}
+
+static void again(struct pid1 *p, struct board_task *t)
+{
+	t->due_ms = p->now_ms + unit_backoff_ms(TASK_RETRY_FIRST_MS, TASK_RETRY_CAP_MS, t->fails);
+	if (t->fails < 32)
+		t->fails++;
+}
+
+static void done(struct board_task *t)
+{
+	t->is_done = true;
+	t->fails = 0;
+	t->due_ms = 0;
+}
+
+static void mount_ended(struct pid1 *p, unsigned code, const char *text)
+{
+	if (code == JOB_DONE) {
+		done(&p->mount);
+		say_data(p, true, text);
+		plog("data: %s", text);
+		p->read_units.is_done = false;	/* now with its slots and its own units */
+		p->read_units.due_ms = 0;
+		return;
+	}
+	if (strcmp(p->status->data, text) != 0)
+		plog("data: not mounted: %s", text);
+	say_data(p, false, text);
+	again(p, &p->mount);
+}
+
+static void net_ended(struct pid1 *p, unsigned code, const char *text)
+{
+	if (code == JOB_DONE) {
+		done(&p->net);
+		plog("network: %s", text);
+		if (p->conf.net != BOARD_NET_DHCP) {
+			p->is_net_up = true;
+			sup_retry_pulls(p);
+			say_network(p, "");
+		}
+		return;
+	}
+	if (strcmp(p->status->network, text) != 0)
+		plog("network: %s", text);
+	say_network(p, text);
+	again(p, &p->net);
+}
+
+/* Reads the table into static storage; the copy's pages go back to the kernel once the units have been taken in. */
+static void units_ended(struct pid1 *p, const struct job *j, unsigned code, const char *text, int fd)
+{
+	static struct unit_table table __attribute__((aligned(4096)));
+	struct err e = { "" };
+	ssize_t n = -1;
+
+	if (code == JOB_DONE) {
+		n = pread(fd, &table, sizeof(table), 0);
+		if (unit_table_check(&table, n < 0 ? 0 : (size_t)n, &e) == 0) {
+			done(&p->read_units);
+			p->is_table_with_store = p->status->is_data_there && j->begin_ms >= p->mount.done_ms;
+			sup_adopt(p, &table);
+			if (table.error[0])
+				plog("units: %s", table.error);
+			/* Mounted meanwhile: once more, with the store. */
+			p->read_units.is_done = p->is_table_with_store || !p->status->is_data_there;
+			madvise(&table, sizeof(table) & ~4095UL, MADV_DONTNEED);
+			return;
+		}
+		text = e.text;
+	}
+	plog("units: %s", text);
+	status_begin(p->status);
+	text_printable(p->status->units_error, sizeof(p->status->units_error), text);
+	status_end(p->status);
+	again(p, &p->read_units);
+}
+
+void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const char *text, int table_fd)
+{
+	if (j->kind == JOB_MODULES) {
+		/* What did not load was said; a second try would say it again. */
+		if (code != JOB_DONE)
+			plog("%s", text);
+		done(&p->modules);
+	} else if (j->kind == JOB_MOUNT) {
+		p->mount.done_ms = p->now_ms;
+		mount_ended(p, code, text);
+	} else if (j->kind == JOB_NET) {
+		net_ended(p, code, text);
+	} else if (j->kind == JOB_UNITS) {
+		units_ended(p, j, code, text, table_fd);
+	} else if (code != JOB_DONE) {
+		plog("%s", text);
+	}
+}
+
+void board_net_changed(struct pid1 *p, const char *text)
+{
+	plog("network: %s", text);
+	if (!p->is_net_up || strncmp(text, "lost", 4) != 0) {
+		p->is_net_up = true;
+		sup_retry_pulls(p);
+	}
+	say_network(p, strncmp(text, "lost", 4) == 0 ? text : "");
+}
+
+static uint64_t scan_task(struct pid1 *p, struct board_task *t, enum job_kind kind, bool (*run)(struct pid1 *))
+{
+	if (!t->is_wanted || t->is_done || job_count(p, kind, -1))
+		return 0;
+	if (t->due_ms > p->now_ms)
+		return t->due_ms;
+	if (!run(p))
+		again(p, t);
+	return t->due_ms;
+}
+
+static bool run_units(struct pid1 *p)
+{
+	return job_run_units(p, p->status->is_data_there);
+}
+
+/* One line for whoever looks at the serial console, once the first answers are in, or soon. */
+static uint64_t ready_line(struct pid1 *p)
+{
+	bool is_settled = p->units_len && (p->mount.is_done || p->mount.fails) &&
+		(p->net.is_done || p->net.fails || !p->net.is_wanted);
+	uint64_t latest = p->status->boot_ms + READY_AFTER_MS;
+
+	if (p->is_ready_said)
+		return 0;
+	if (!is_settled && p->now_ms < latest)
+		return latest;
+	p->is_ready_said = true;
+	status_begin(p->status);
+	snprintf(p->status->ready, sizeof(p->status->ready), "PID 1 ready, %u unit%s; data: %s%.200s; network: %.100s",
+		p->units_len, p->units_len == 1 ? "" : "s", p->status->is_data_there ? "" : "not mounted: ",
+		p->status->data, p->status->network[0] ? p->status->network : !p->is_board ? "the host's" :
+		p->conf.net == BOARD_NET_DHCP ? "dhcp" : p->conf.net == BOARD_NET_STATIC ? "static" : "none");
+	status_end(p->status);
+	plog("%s", p->status->ready);
+	return 0;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
+{
+	uint64_t next = 0;
+
+	if (p->power != STATUS_POWER_ON)
+		return 0;
+	next = sooner(next, scan_task(p, &p->modules, JOB_MODULES, job_run_modules));
+	if (p->modules.is_done) {	/* disks and interfaces may need their drivers */
+		next = sooner(next, scan_task(p, &p->mount, JOB_MOUNT, job_run_mount));
+		next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
+	}
+	next = sooner(next, scan_task(p, &p->read_units, JOB_UNITS, run_units));
+	next = sooner(next, ready_line(p));
+	return next && next < now_ms ? now_ms : next;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's command line. Whoever may run it sees what PID 1 shows; whether
+ * a change is allowed PID 1 decides. Texts of units and programs are made
+ * printable before they reach a terminal. Never allocates.
+ */
+#include "client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "text.h"
+
+static const char usage[] =
+	"coracle status [NAME]        what the board and its units are doing\n"
+	"coracle ps                   the processes of all units\n"
+	"coracle logs NAME [-n N] [-f]  what a unit printed\n"
+	"coracle log [-n N] [-f]      what PID 1 did\n"
+	"coracle start NAME           starts a unit, or tries it again now\n"
+	"coracle stop NAME            stops a unit\n"
+	"coracle restart NAME         stops and starts it\n"
+	"coracle images               what lies in the store\n"
+	"coracle net                  interfaces, addresses, default route, name servers\n"
+	"coracle version\n"
+	"coracle reboot | poweroff\n"
+	"coracle help\n"
+	"--json with status, ps, logs, log, images, net, version; --socket PATH: another board's control socket\n";
+
+int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval limit = { .tv_sec = 5 };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec io = { r, sizeof(*r) };
+	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *h;
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int ret = 0, got = -1;
+	ssize_t n;
+
+	if (s < 0)
+		return -errno;
+	text_copy(a.sun_path, sizeof(a.sun_path), path);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(s, (struct sockaddr *)&a, sizeof(a)) < 0 || send(s, q, sizeof(*q), MSG_NOSIGNAL) < 0 ||
+	    (n = recvmsg(s, &m, MSG_CMSG_CLOEXEC)) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	h = CMSG_FIRSTHDR(&m);
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&got, CMSG_DATA(h), sizeof(got));
+	if (n != sizeof(*r) || r->magic != CONTROL_MAGIC)
+		ret = -EPROTO;
+	r->text[sizeof(r->text) - 1] = '\0';
+out:
+	close(s);
+	if (got >= 0 && (ret < 0 || !fd))
+		close(got);
+	if (fd)
+		*fd = ret < 0 ? -1 : got;
+	return ret;
+}
+
+int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd)
+{
+	struct control_request q = { .magic = CONTROL_MAGIC, .command = command };
+	int ret;
+
+	text_copy(q.name, sizeof(q.name), name);
+	ret = client_ask(a->socket, &q, r, fd);
+	if (ret < 0)
+		fprintf(stderr, "coracle: %s: %s%s\n", a->socket, strerror(-ret), ret == -ENOENT ||
+			ret == -ECONNREFUSED ? "; is coracle-init PID 1 here? --socket names another" : "");
+	else if (r->code < 0)
+		fprintf(stderr, "coracle: %s\n", r->text);
+	return ret < 0 || r->code < 0;
+}
+
+const struct status *client_status(const struct client_args *a)
+{
+	static struct status copy;
+	struct control_reply r;
+	int fd, ret;
+
+	if (client_command(a, CONTROL_STATUS, "", &r, &fd))
+		return NULL;
+	ret = fd < 0 ? -EBADMSG : status_copy(fd, &copy);
+	if (fd >= 0)
+		close(fd);
+	if (ret < 0)
+		fprintf(stderr, "coracle: status record: %s\n", ret == -EBADMSG ?
+			"not one of this version: are coracle and PID 1 of one build?" : strerror(-ret));
+	return ret < 0 ? NULL : &copy;
+}
+
+void json_text(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < ' ' || c > '~')
+			printf("\\u%04x", c);	/* each byte as itself: PID 1 lets only ASCII through */
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+void client_print(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		putchar(s[i] == '\t' || ((unsigned char)s[i] >= ' ' && (unsigned char)s[i] <= '~') ? s[i] : '?');
+}
+
+static int show_version(const struct client_args *a)
+{
+	struct utsname u;
+
+	uname(&u);
+	if (a->is_json) {
+		printf("{\"version\":");
+		json_text(CORACLE_VERSION);
+		printf(",\"kernel\":");
+		json_text(u.release);
+		printf(",\"machine\":");
+		json_text(u.machine);
+		printf("}\n");
+	} else {
+		printf("coracle %s, kernel %s, %s\n", CORACLE_VERSION, u.release, u.machine);
+	}
+	return 0;
+}
+
+static int show_images(const struct client_args *a)
+{
+	const struct status *s = client_status(a);
+	char path[192];
+
+	if (!s)
+		return 1;
+	if (!s->is_data_there) {
+		fprintf(stderr, "coracle: images: no data partition: %s\n", s->data);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/coracle-bundle", s->bin_dir);
+	fflush(stdout);
+	execl(path, "coracle-bundle", "ls", "--store", s->data_dir, a->is_json ? "--json" : (char *)NULL,
+		(char *)NULL);
+	fprintf(stderr, "coracle: %s: %s\n", path, strerror(errno));
+	return 1;
+}
+
+static int change(const struct client_args *a, uint32_t command)
+{
+	struct control_reply r;
+
+	if (client_command(a, command, a->name ? a->name : "", &r, NULL))
+		return 1;
+	printf("%s\n", r.text);
+	return 0;
+}
+
+static int complain(const char *what, const char *which)
+{
+	fprintf(stderr, "coracle: %s %s; `coracle help` lists the commands\n", what, which);
+	return 2;
+}
+
+/* Options and the name, wherever they stand. 0 or 2. */
+static int take_args(struct client_args *a, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		const char *s = argv[i];
+
+		if (!strcmp(s, "--json"))
+			a->is_json = true;
+		else if (!strcmp(s, "-f"))
+			a->follows = true;
+		else if (!strcmp(s, "--socket") && i + 1 < argc)
+			a->socket = argv[++i];
+		else if (!strcmp(s, "-n") && i + 1 < argc && text_u64(argv[i + 1], UINT32_MAX, &a->lines))
+			i++;
+		else if (s[0] == '-')
+			return complain("no such option, or no value for it:", s);
+		else if (a->name)
+			return complain("one name too many:", s);
+		else
+			a->name = s;
+	}
+	return 0;
+}
+
+static int run(const char *command, const struct client_args *a)
+{
+	static const struct { const char *name; uint32_t command; } change_unit[] = {
+		{ "start", CONTROL_START }, { "stop", CONTROL_STOP }, { "restart", CONTROL_RESTART },
+	};
+
+	for (unsigned i = 0; i < 3; i++)
+		if (!strcmp(command, change_unit[i].name))
+			return a->name ? change(a, change_unit[i].command) :
+				complain("needs the name of a unit:", command);
+	if (!strcmp(command, "logs"))
+		return a->name ? client_show_logs(a, false) : complain("needs the name of a unit:", command);
+	if (!strcmp(command, "status"))
+		return client_show_status(a);
+	if (a->name)
+		return complain("takes no name:", command);
+	if (!strcmp(command, "ps"))
+		return client_show_ps(a);
+	if (!strcmp(command, "log"))
+		return client_show_logs(a, true);
+	if (!strcmp(command, "net"))
+		return client_show_net(a);
+	if (!strcmp(command, "images"))
+		return show_images(a);
+	if (!strcmp(command, "version"))
+		return show_version(a);
+	if (!strcmp(command, "reboot"))
+		return change(a, CONTROL_REBOOT);
+	if (!strcmp(command, "poweroff"))
+		return change(a, CONTROL_POWEROFF);
+	if (!strcmp(command, "console"))
+		return console_main(a->socket);
+	return complain("no such command:", command);
+}
+
+int client_main(int argc, char **argv)
+{
+	const char *env = getenv("CORACLE_SOCKET");
+	struct client_args a = { .socket = env ? env : CONTROL_PATH };
+	int first = 1, ret;
+
+	if (argc > 2 && !strcmp(argv[1], "--socket")) {
+		a.socket = argv[2];
+		first = 3;
+	}
+	if (argc <= first || !strcmp(argv[first], "help") || !strcmp(argv[first], "--help")) {
+		fputs(usage, argc <= first ? stderr : stdout);
+		return argc <= first ? 2 : 0;
+	}
+	ret = take_args(&a, argc - first, argv + first);
+	if (ret == 0)
+		ret = run(argv[first], &a);
+	if (fflush(stdout) != 0 && ret == 0)
+		ret = 1;
+	return ret;
+}

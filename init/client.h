@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* The client `coracle`: each command asks PID 1 over the control socket, or looks at the kernel itself, and shows the answer. */
+#ifndef CORACLE_CLIENT_H
+#define CORACLE_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control.h"
+#include "status.h"
+
+struct client_args {
+	bool is_json;
+	const char *name;		/* unit, or NULL */
+	uint64_t lines;			/* logs -n, 0: all */
+	bool follows;			/* logs -f */
+	const char *socket;		/* control socket */
+};
+
+/* The whole program. ARGV[0] is "coracle". Exit status 0, 1 (one line on stderr) or 2 (usage). */
+int client_main(int argc, char **argv);
+
+/* One request, one reply; a descriptor that came along in *FD (-1: none; FD may be NULL). 0 or -errno of the connection; waits 5 s
+ * at most. The reply's texts end in NUL. */
+int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd);
+
+/* The same with the complaint written to stderr, also for a reply that says no. 0 or 1. */
+int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd);
+
+/* A copy of the status record in static storage, or NULL after a complaint. */
+const struct status *client_status(const struct client_args *a);
+
+/* One command each; exit status. */
+int client_show_status(const struct client_args *a);
+int client_show_ps(const struct client_args *a);
+int client_show_logs(const struct client_args *a, bool is_own);
+int client_show_net(const struct client_args *a);
+
+/* "eth0 10.0.2.15/24 via 10.0.2.2" of the interface with the default route, or the first that has an address; false where none has. */
+bool client_net_line(char *out, size_t size);
+
+/* S as a JSON string on stdout. */
+void json_text(const char *s);
+
+/* Text on its way to a terminal: control characters and bytes above 0x7e as '?'. Up to LEN bytes. */
+void client_print(const char *s, size_t len);
+
+#endif

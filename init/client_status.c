@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `coracle status`: PID 1's record, with what the client reads itself (memory
+ * from the units' cgroups, free space, addresses, clock). Works for anyone.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "client.h"
+#include "text.h"
+#include "unit.h"
+
+/* memory.current or memory.max of a unit; false where there is none (no cgroup v2, not running, "max"). */
+static bool memory(const struct status_unit *u, const char *key, uint64_t *out)
+{
+	char path[STATUS_CGROUP_MAX + 32], text[32];
+
+	if (!u->cgroup[0])
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", u->cgroup, key);
+	return text_file(path, text, sizeof(text)) > 0 && text_u64(text, UINT64_MAX, out);
+}
+
+static void memory_text(const struct status_unit *u, char *out, size_t size)
+{
+	uint64_t now, max;
+	size_t len;
+
+	text_copy(out, size, "-");
+	if (!memory(u, "memory.current", &now))
+		return;
+	text_bytes(now, out, size);
+	len = strlen(out);
+	if (!memory(u, "memory.max", &max) || len + 2 > size)
+		return;
+	out[len] = '/';
+	text_bytes(max, out + len + 1, size - len - 1);
+}
+
+static bool free_space(const struct status *s, uint64_t *out)
+{
+	struct statvfs fs;
+
+	if (!s->is_data_there || statvfs(s->data_dir, &fs) < 0)
+		return false;
+	*out = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return true;
+}
+
+static void network_text(const struct status *s, char *out, size_t size)
+{
+	static const char *const how[] = { "none", "dhcp", "static", "the host's" };
+	const char *net = how[s->net < 4 ? s->net : 0];
+	char line[160];
+
+	if (s->network[0])
+		text_printable(out, size, s->network);
+	else if (s->net == STATUS_NET_NONE)
+		text_copy(out, size, "none (board.conf: network=none)");
+	else if (client_net_line(line, sizeof(line)))
+		snprintf(out, size, "%s (%s)", line, net);
+	else
+		snprintf(out, size, "no address yet (%s)", net);
+}
+
+/* Down to seconds: "2026-11-24 10:00:00Z". */
+static void clock_text(char out[32])
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	text_time(&now, out, 32);
+	out[10] = ' ';
+	out[19] = 'Z';
+	out[20] = '\0';
+}
+
+static void summary(const struct status *s, char *out, size_t size)
+{
+	unsigned count[UNIT_STATES] = { 0 }, total = 0;
+	static const uint8_t order[] = { UNIT_RUNNING, UNIT_STARTING, UNIT_PULLING, UNIT_PREPARING, UNIT_WAITING,
+		UNIT_BACKOFF, UNIT_REFUSED, UNIT_FAILED, UNIT_STOPPING, UNIT_RESTARTING, UNIT_INACTIVE };
+	size_t at = 0;
+
+	out[0] = '\0';
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->unit[i].name[0] && s->unit[i].state < UNIT_STATES) {
+			count[s->unit[i].state]++;
+			total++;
+		}
+	for (unsigned i = 0; i < sizeof(order) && at < size; i++)
+		if (count[order[i]])
+			at += (size_t)snprintf(out + at, size - at, "%s%u %s", at ? ", " : "", count[order[i]],
+				unit_state_name(order[i]));
+	if (!total)
+		text_copy(out, size, s->units_error[0] ? s->units_error : "none");
+}
+
+static void show_board(const struct status *s)
+{
+	char span[32], text[512], clock[32];
+	struct utsname u;
+	uint64_t bytes;
+
+	uname(&u);
+	text_span(text_now_ms() - s->boot_ms, span, sizeof(span));
+	printf("board     %s  up %s  kernel %s  coracle %s%s\n", s->hostname, span, u.release, s->version,
+		s->power == STATUS_POWER_OFF ? "  powering off" : s->power == STATUS_POWER_REBOOT ?
+		"  rebooting" : "");
+	if (!s->is_data_there) {
+		printf("data      not mounted: %s\n", s->data);
+	} else if (free_space(s, &bytes)) {
+		printf("data      %s  %llu MiB free\n", s->data, (unsigned long long)(bytes >> 20));
+	} else {
+		printf("data      %s\n", s->data);
+	}
+	network_text(s, text, sizeof(text));
+	printf("network   %s\n", text);
+	clock_text(clock);
+	printf("clock     %s%s\n", clock, s->is_clock_floor ?
+		"  (began at the time of the build: no clock in hardware)" : "");
+	summary(s, text, sizeof(text));
+	printf("units     %s\n", text);
+	if (s->units_error[0] && s->count)
+		printf("          %s\n", s->units_error);
+}
+
+static void unit_reason(const struct status_unit *u, char *out, size_t size)
+{
+	uint64_t now = text_now_ms();
+	size_t len;
+
+	text_copy(out, size, u->reason);
+	len = strlen(out);
+	if (u->bytes_total && u->state == UNIT_PULLING)
+		snprintf(out + len, size - len, " (%u%%)", (unsigned)(u->bytes_done * 100 / u->bytes_total));
+	else if (u->due_ms > now && len)
+		snprintf(out + len, size - len, "; again in %u s", (unsigned)((u->due_ms - now + 999) / 1000));
+}
+
+static void show_unit(const struct status_unit *u, int width)
+{
+	char span[32], mem[32], reason[UNIT_TEXT_MAX + 32];
+
+	text_span(text_now_ms() - u->since_ms, span, sizeof(span));
+	memory_text(u, mem, sizeof(mem));
+	printf("%-*s  %-9s  %-8s  %-8u  %-13s  %s\n", width, u->name, unit_state_name(u->state), span, u->restarts,
+		u->state == UNIT_RUNNING ? mem : "-", u->image);
+	if (u->digest[0])
+		printf("%*s  digest %s\n", width, "", u->digest);
+	if (u->signer[0])
+		printf("%*s  signed by %s\n", width, "", u->signer);
+	unit_reason(u, reason, sizeof(reason));
+	if (reason[0])
+		printf("%*s  %s\n", width, "", reason);
+	if (u->note[0])
+		printf("%*s  note: %s\n", width, "", u->note);
+}
+
+static void json_pair(const char *key, const char *value)
+{
+	printf(",\"%s\":", key);
+	json_text(value);
+}
+
+static void json_unit(const struct status_unit *u)
+{
+	uint64_t now = text_now_ms(), bytes;
+
+	printf("{\"name\":");
+	json_text(u->name);
+	json_pair("state", unit_state_name(u->state));
+	printf(",\"for_ms\":%llu,\"restarts\":%u,\"pid\":%d,\"enabled\":%s", (unsigned long long)(now - u->since_ms),
+		u->restarts, u->pid, u->is_enabled ? "true" : "false");
+	if (memory(u, "memory.current", &bytes))
+		printf(",\"memory\":%llu", (unsigned long long)bytes);
+	if (memory(u, "memory.max", &bytes))
+		printf(",\"memory_max\":%llu", (unsigned long long)bytes);
+	json_pair("image", u->image);
+	json_pair("digest", u->digest);
+	json_pair("signer", u->signer);
+	json_pair("reason", u->reason);
+	json_pair("note", u->note);
+	json_pair("cgroup", u->cgroup);
+	printf(",\"again_in_ms\":%llu,\"bytes_done\":%llu,\"bytes_total\":%llu}",
+		(unsigned long long)(u->due_ms > now ? u->due_ms - now : 0), (unsigned long long)u->bytes_done,
+		(unsigned long long)u->bytes_total);
+}
+
+static void json_board(const struct status *s)
+{
+	char text[512], clock[32];
+	struct utsname u;
+	uint64_t bytes;
+
+	uname(&u);
+	printf("{\"hostname\":");
+	json_text(s->hostname);
+	json_pair("version", s->version);
+	json_pair("kernel", u.release);
+	printf(",\"up_ms\":%llu", (unsigned long long)(text_now_ms() - s->boot_ms));
+	printf(",\"data\":{\"mounted\":%s", s->is_data_there ? "true" : "false");
+	json_pair("text", s->data);
+	json_pair("dir", s->data_dir);
+	if (free_space(s, &bytes))
+		printf(",\"free\":%llu", (unsigned long long)bytes);
+	network_text(s, text, sizeof(text));
+	printf("}");
+	json_pair("network", text);
+	clock_text(clock);
+	json_pair("clock", clock);
+	printf(",\"clock_floor\":%s", s->is_clock_floor ? "true" : "false");
+	json_pair("power", s->power == STATUS_POWER_ON ? "on" : s->power == STATUS_POWER_OFF ? "poweroff" : "reboot");
+	json_pair("units_error", s->units_error);
+}
+
+static bool is_shown(const struct client_args *a, const struct status_unit *u)
+{
+	return u->name[0] && (!a->name || !strcmp(a->name, u->name));
+}
+
+int client_show_status(const struct client_args *a)
+{
+	const struct status *s = client_status(a);
+	unsigned shown = 0;
+	int width = 10;
+
+	if (!s)
+		return 1;
+	for (uint32_t i = 0; i < s->count; i++) {
+		if ((int)strlen(s->unit[i].name) > width)
+			width = (int)strlen(s->unit[i].name);
+		shown += is_shown(a, &s->unit[i]);
+	}
+	if (a->name && !shown) {
+		fprintf(stderr, "coracle: no unit '%s'; `coracle status` lists them\n", a->name);
+		return 1;
+	}
+	if (a->is_json) {
+		json_board(s);
+		printf(",\"units\":[");
+	} else if (!a->name) {
+		show_board(s);
+		if (shown)
+			printf("\n");
+	}
+	if (!a->is_json && shown)
+		printf("%-*s  %-9s  %-8s  %-8s  %-13s  %s\n", width, "UNIT", "STATE", "FOR", "RESTARTS", "MEMORY",
+			"IMAGE");
+	shown = 0;
+	for (uint32_t i = 0; i < s->count; i++) {
+		if (!is_shown(a, &s->unit[i]))
+			continue;
+		if (a->is_json) {
+			printf("%s", shown++ ? "," : "");
+			json_unit(&s->unit[i]);
+		} else {
+			show_unit(&s->unit[i], width);
+		}
+	}
+	if (a->is_json)
+		printf("]}\n");
+	return 0;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The console helper. Whoever types here stands at the board and is root.
+ * The terminal is in raw mode while a line is typed and as it was while a command
+ * runs; a command is a forked child, so that Ctrl-C ends the command, not
+ * the console. PID 1 starts the helper again when it ends. Never allocates.
+ */
+#include "console.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "text.h"
+
+#define PROMPT "coracle> "
+
+enum { CTRL_A = 1, CTRL_C = 3, CTRL_D = 4, CTRL_E = 5, CTRL_H = 8, CTRL_K = 11, CTRL_L = 12, CTRL_U = 21, CTRL_W = 23,
+	ESCAPE = 27, DEL = 127, READY_WAIT_MS = 5000 };
+
+static void erase(struct console_line *l, size_t from, size_t to)
+{
+	memmove(l->text + from, l->text + to, l->len - to);
+	l->len -= to - from;
+	l->cursor = from;
+}
+
+static size_t word_start(const struct console_line *l)
+{
+	size_t at = l->cursor;
+
+	while (at && l->text[at - 1] == ' ')
+		at--;
+	while (at && l->text[at - 1] != ' ')
+		at--;
+	return at;
+}
+
+/* ESC [ C and D move; everything else of the kind is swallowed up to its final byte. */
+static void escape_key(struct console_line *l, unsigned char c)
+{
+	if (l->escape == 1) {
+		l->escape = c == '[' || c == 'O' ? 2 : 0;
+		return;
+	}
+	if (c < 0x40)
+		return;
+	l->escape = 0;
+	if (c == 'C' && l->cursor < l->len)
+		l->cursor++;
+	else if (c == 'D' && l->cursor)
+		l->cursor--;
+	else if (c == 'H')
+		l->cursor = 0;
+	else if (c == 'F')
+		l->cursor = l->len;
+}
+
+static enum console_key insert(struct console_line *l, unsigned char c)
+{
+	if (c < ' ' || c > '~' || l->len >= sizeof(l->text) - 1)
+		return CONSOLE_BELL;
+	memmove(l->text + l->cursor + 1, l->text + l->cursor, l->len - l->cursor);
+	l->text[l->cursor++] = (char)c;
+	l->len++;
+	return CONSOLE_MORE;
+}
+
+enum console_key console_key(struct console_line *l, unsigned char c)
+{
+	bool was_cr = l->was_cr;
+
+	l->was_cr = c == '\r';
+	if (l->escape) {
+		escape_key(l, c);
+		return CONSOLE_MORE;
+	}
+	switch (c) {
+	case '\n':
+	case '\r':
+		if (c == '\n' && was_cr)
+			return CONSOLE_MORE;
+		l->text[l->len] = '\0';
+		return CONSOLE_ENTER;
+	case CTRL_C:
+		return CONSOLE_ABORT;
+	case CTRL_D:
+		if (!l->len)
+			return CONSOLE_END;
+		if (l->cursor < l->len)
+			erase(l, l->cursor, l->cursor + 1);
+		return CONSOLE_MORE;
+	case CTRL_H:
+	case DEL:
+		if (l->cursor)
+			erase(l, l->cursor - 1, l->cursor);
+		return CONSOLE_MORE;
+	case CTRL_U:
+		erase(l, 0, l->cursor);
+		return CONSOLE_MORE;
+	case CTRL_W:
+		erase(l, word_start(l), l->cursor);
+		return CONSOLE_MORE;
+	case CTRL_K:
+		l->len = l->cursor;
+		return CONSOLE_MORE;
+	case CTRL_A:
+		l->cursor = 0;
+		return CONSOLE_MORE;
+	case CTRL_E:
+		l->cursor = l->len;
+		return CONSOLE_MORE;
+	case CTRL_L:
+		return CONSOLE_MORE;
+	case ESCAPE:
+		l->escape = 1;
+		return CONSOLE_MORE;
+	default:
+		return insert(l, c);
+	}
+}
+
+int console_split(char *line, char *word[CONSOLE_WORDS_MAX])
+{
+	char *save = NULL;
+	int n = 0;
+
+	for (char *w = strtok_r(line, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
+		if (n == CONSOLE_WORDS_MAX - 1)
+			return -1;
+		word[n++] = w;
+	}
+	word[n] = NULL;
+	return n;
+}
+
+static void put(const char *s, size_t len)
+{
+	while (len) {
+		ssize_t n = write(1, s, len);
+
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd p = { .fd = 1, .events = POLLOUT };
+
+			poll(&p, 1, 1000);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		s += n;
+		len -= (size_t)n;
+	}
+}
+
+static void put_text(const char *s)
+{
+	put(s, strlen(s));
+}
+
+/* A byte appended at the end is echoed alone; any other change draws the line again. */
+static void redraw(const struct console_line *l, size_t old_len, size_t old_cursor)
+{
+	char back[16];
+
+	if (l->len == old_len + 1 && l->cursor == l->len && old_cursor == old_len) {
+		put(l->text + l->len - 1, 1);
+		return;
+	}
+	if (l->len == old_len && l->cursor == old_cursor)
+		return;
+	put_text("\r" PROMPT);
+	put(l->text, l->len);
+	put_text("\033[K");
+	if (l->cursor < l->len) {
+		snprintf(back, sizeof(back), "\033[%zuD", l->len - l->cursor);
+		put_text(back);
+	}
+}
+
+/* Bytes not yet taken stay for the next line: whoever pastes several lines gets them all. */
+static struct {
+	unsigned char at[256];
+	size_t len, pos;
+} input;
+
+static int next_byte(void)
+{
+	ssize_t n;
+
+	while (input.pos == input.len) {
+		n = read(0, input.at, sizeof(input.at));
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd p = { .fd = 0, .events = POLLIN };
+
+			poll(&p, 1, -1);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		input.len = (size_t)n;
+		input.pos = 0;
+	}
+	return input.at[input.pos++];
+}
+
+static enum console_key read_line(struct console_line *l)
+{
+	bool was_cr = l->was_cr;
+
+	*l = (struct console_line){ .was_cr = was_cr };
+	put_text(PROMPT);
+	for (;;) {
+		size_t old_len = l->len, old_cursor = l->cursor;
+		int c = next_byte();
+		enum console_key k;
+
+		if (c < 0)
+			return CONSOLE_END;
+		k = console_key(l, (unsigned char)c);
+		if (k == CONSOLE_BELL)
+			put_text("\a");
+		else if (k == CONSOLE_MORE)
+			redraw(l, old_len, old_cursor);
+		else
+			return k;
+	}
+}
+
+static void raw_mode(const struct termios *was)
+{
+	struct termios t = *was;
+
+	t.c_lflag &= ~(tcflag_t)(ECHO | ICANON | ISIG | IEXTEN);
+	t.c_iflag &= ~(tcflag_t)(IXON | ICRNL | INLCR | IGNCR);
+	t.c_oflag |= OPOST | ONLCR;
+	t.c_cc[VMIN] = 1;
+	t.c_cc[VTIME] = 0;
+	tcsetattr(0, TCSADRAIN, &t);
+}
+
+/* Ctrl-C while a command runs: by the terminal where it is ours, else nothing can send it. */
+static void run(int argc, char **argv)
+{
+	pid_t pid;
+	int status;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0) {
+		fprintf(stderr, "coracle: %s\n", strerror(errno));
+		return;
+	}
+	if (pid == 0) {
+		setpgid(0, 0);
+		tcsetpgrp(0, getpid());
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTTOU, SIG_DFL);
+		_exit(client_main(argc, argv));
+	}
+	setpgid(pid, pid);
+	tcsetpgrp(0, pid);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	tcsetpgrp(0, getpgrp());
+	if (WIFSIGNALED(status))
+		put_text("\n");
+}
+
+static void run_line(char *line, const char *socket)
+{
+	char *word[CONSOLE_WORDS_MAX + 3] = { "coracle", "--socket", (char *)socket };
+	int n = console_split(line, word + 3);
+
+	if (n < 0)
+		fprintf(stderr, "coracle: too many words\n");
+	else if (n && !strcmp(word[3], "console"))
+		fprintf(stderr, "coracle: this is the console\n");
+	else if (n)
+		run(n + 3, word);
+}
+
+/* End of input is a key on a terminal, and it stays one; on a line that hung up it comes again at once. */
+static bool is_hung_up(void)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* The one line at the start, once PID 1 knows what to say: its own words are the newest "PID 1 ready" in status. */
+static void greet(const char *socket)
+{
+	const struct client_args a = { .socket = socket };
+	const struct status *s = NULL;
+
+	for (int waited = 0; waited < READY_WAIT_MS; waited += 100) {
+		s = client_status(&a);
+		if (!s || s->ready[0])
+			break;
+		usleep(100000);
+	}
+	if (s && s->ready[0])
+		printf("\ncoracle: %s\n'help' lists the commands\n", s->ready);
+	fflush(stdout);
+}
+
+int console_main(const char *socket)
+{
+	struct console_line line = { .len = 0 };
+	bool is_terminal = isatty(0);
+	struct termios was;
+
+	prctl(PR_SET_NAME, "console");
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	if (is_terminal && tcgetattr(0, &was) < 0)
+		return 1;
+	/* Whoever was killed here may have left it raw. */
+	if (is_terminal) {
+		was.c_lflag |= ECHO | ICANON | ISIG | IEXTEN;
+		was.c_iflag |= ICRNL;
+		was.c_oflag |= OPOST | ONLCR;
+		tcsetattr(0, TCSADRAIN, &was);
+	}
+	greet(socket);
+	for (;;) {
+		enum console_key k;
+
+		if (is_terminal)
+			raw_mode(&was);
+		k = read_line(&line);
+		put_text("\r\n");
+		if (is_terminal)
+			tcsetattr(0, TCSADRAIN, &was);
+		if (k == CONSOLE_END && (!is_terminal || is_hung_up()))
+			return !is_terminal ? 0 : 1;
+		if (k == CONSOLE_ENTER)
+			run_line(line.text, socket);
+	}
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PID 1's helpers: started, started again when they end, with growing pauses
+ * for what ends at once. A helper's death is a line in the log, nothing more. Never
+ * allocates, never waits.
+ */
+#include "helper.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "logger.h"
+#include "pid1.h"
+#include "plog.h"
+#include "spawn.h"
+#include "text.h"
+
+enum { AGAIN_FIRST_MS = 200, AGAIN_CAP_MS = 10000, SHORT_LIFE_MS = 10000 };
+
+struct helper_child {
+	struct pid1 *pid1;
+	unsigned which;
+};
+
+static const char *helper_name(unsigned which)
+{
+	return which == HELPER_LOGGER ? "logger" : which == HELPER_DHCPCD ? "dhcpcd" : "console";
+}
+
+static int run_dhcpcd(const struct pid1 *p)
+{
+	char path[192], script[192], conf[192];
+	char *argv[10];
+	int n = 0;
+
+	snprintf(path, sizeof(path), "%s/dhcpcd", p->bin_dir);
+	snprintf(script, sizeof(script), "%s/dhcp-script", p->bin_dir);
+	snprintf(conf, sizeof(conf), "%s/dhcpcd.conf", p->etc_dir);
+	argv[n++] = "dhcpcd";
+	argv[n++] = "-B";
+	argv[n++] = "-4";
+	argv[n++] = "-c";
+	argv[n++] = script;
+	argv[n++] = "-f";
+	argv[n++] = access(conf, R_OK) == 0 ? conf : "/dev/null";
+	if (p->conf.net_iface[0])
+		argv[n++] = (char *)p->conf.net_iface;
+	argv[n] = NULL;
+	return spawn_exec(path, argv);
+}
+
+/* Makes DEV the controlling terminal and 0, 1, 2; "-" keeps what PID 1 was started with. */
+static int run_console(const struct pid1 *p, const char *dev)
+{
+	char *argv[] = { "coracle", "console", NULL };
+	char path[192];
+	int fd = 0;
+
+	if (strcmp(dev, "-") != 0) {
+		fd = open(dev, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		if (fd < 0)
+			return 1;
+		for (int i = 0; i < 3; i++)
+			dup2(fd, i);
+	}
+	/* Fails on a host where the terminal belongs to another session; then Ctrl-C is a byte that the prompt reads itself. */
+	if (ioctl(0, TIOCSCTTY, 0) < 0)
+		fd = 0;
+	snprintf(path, sizeof(path), "%s/coracle-init", p->bin_dir);
+	return spawn_exec(path, argv);
+}
+
+static int helper_child(void *arg)
+{
+	const struct helper_child *c = arg;
+
+	if (c->which == HELPER_LOGGER)
+		return logger_run(c->pid1);
+	if (c->which == HELPER_DHCPCD)
+		return run_dhcpcd(c->pid1);
+	return run_console(c->pid1, c->pid1->conf.console[c->which - HELPER_CONSOLE]);
+}
+
+static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
+{
+	struct helper *h = &p->helpers[which];
+	struct helper_child c = { p, which };
+	struct spawn s = { .name = helper_name(which), .stdio = { -1, -1, -1 }, .run = helper_child, .arg = &c };
+
+	if (which >= HELPER_CONSOLE) {
+		plog_quiet();
+		if (!strcmp(p->conf.console[which - HELPER_CONSOLE], "-"))
+			for (int i = 0; i < 3; i++)
+				s.stdio[i] = i;
+	}
+	s.keeps_fds = which == HELPER_LOGGER;
+	h->pid = spawn(&s);
+	h->since_ms = now_ms;
+	if (h->pid < 0) {
+		plog("%s: not started: %s", helper_name(which), strerror((int)-h->pid));
+		h->pid = 0;
+		h->due_ms = now_ms + AGAIN_CAP_MS;
+	}
+}
+
+uint64_t helper_scan(struct pid1 *p, uint64_t now_ms)
+{
+	uint64_t next = 0;
+
+	if (p->power_step > 1)
+		return 0;
+	for (unsigned i = 0; i < HELPERS; i++) {
+		struct helper *h = &p->helpers[i];
+
+		if (!h->is_wanted || h->pid)
+			continue;
+		if (h->due_ms <= now_ms)
+			start(p, i, now_ms);
+		if (!h->pid && (!next || h->due_ms < next))
+			next = h->due_ms;
+	}
+	return next;
+}
+
+bool helper_reaped(struct pid1 *p, pid_t pid, int status)
+{
+	for (unsigned i = 0; i < HELPERS; i++) {
+		struct helper *h = &p->helpers[i];
+		bool is_short = p->now_ms - h->since_ms < SHORT_LIFE_MS;
+
+		if (h->pid != pid)
+			continue;
+		h->pid = 0;
+		h->fails = is_short ? h->fails + 1 : 0;
+		h->due_ms = p->now_ms + unit_backoff_ms(AGAIN_FIRST_MS, AGAIN_CAP_MS, h->fails);
+		if (h->is_replaced) {
+			h->fails = 0;
+			h->due_ms = p->now_ms;
+			h->is_replaced = false;
+		} else if (p->power == STATUS_POWER_ON && (i < HELPER_CONSOLE || !WIFEXITED(status) ||
+			   WEXITSTATUS(status) != 0)) {
+			plog("%s: %s %d, starts again", helper_name(i), WIFSIGNALED(status) ?
+				"killed by signal" : "ended with code",
+				WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		}
+		return true;
+	}
+	return false;
+}
+
+void helper_renew_logger(struct pid1 *p)
+{
+	struct helper *h = &p->helpers[HELPER_LOGGER];
+
+	h->is_wanted = true;
+	if (h->pid && !h->is_replaced) {
+		h->is_replaced = true;
+		kill(h->pid, SIGTERM);	/* it empties the pipes it knows and leaves */
+	}
+}

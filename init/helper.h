@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Helpers: small processes of PID 1's own that run as long as the board does
+ * and are started again when they end: the logger, a console per serial line,
+ * dhcpcd. What ends at once is started again at growing intervals.
+ */
+#ifndef CORACLE_HELPER_H
+#define CORACLE_HELPER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "board_conf.h"
+
+enum { HELPER_LOGGER, HELPER_DHCPCD, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
+
+struct helper {
+	bool is_wanted;
+	bool is_replaced;		/* told to end, so that a new one takes over at once */
+	pid_t pid;
+	unsigned fails;			/* short lives in a row */
+	uint64_t since_ms, due_ms;
+};
+
+struct pid1;
+
+/* Starts what is wanted and due. Returns when to look again (0: never). */
+uint64_t helper_scan(struct pid1 *p, uint64_t now_ms);
+
+/* PID is a helper: true, and it is started again later. */
+bool helper_reaped(struct pid1 *p, pid_t pid, int status);
+
+/* New log pipes: the logger is replaced by one that knows them. */
+void helper_renew_logger(struct pid1 *p);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One binary, four programs, told apart by name and process number: PID 1,
+ * `coracle-init run`, the client `coracle`, and dhcpcd's script. Decides which,
+ * and nothing else.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "client.h"
+#include "dhcp_script.h"
+#include "loop.h"
+#include "pid1.h"
+#include "run.h"
+
+static struct pid1 pid1;
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 0 ? strrchr(argv[0], '/') : "";
+
+	name = name ? name + 1 : argv[0];
+	if (!strcmp(name, "coracle"))
+		return client_main(argc, argv);
+	if (!strcmp(name, "dhcp-script"))
+		return dhcp_script_main();
+	if (argc > 1 && !strcmp(argv[1], "run"))
+		return run_main(argc - 1, argv + 1);
+	if (getpid() == 1) {
+		boot(&pid1, argc, argv);
+		loop_run(&pid1);
+	}
+	fprintf(stderr, "coracle-init is process 1 of a board, or of a pid namespace (host=yes in board.conf):\n"
+		"  unshare --fork --pid --mount --mount-proc coracle-init [--etc DIR]\n"
+		"coracle-init run BUNDLE    one OCI bundle in the foreground\n");
+	return 2;
+}

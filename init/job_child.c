@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the forked child of a job does: exec coracle-fetch or coracle-bundle
+ * with the arguments of docs/seams.md, or run one of the in-process jobs. It
+ * may wait for a disk; PID 1 does not wait for it. Its memory is a copy of
+ * PID 1's, from which it only reads.
+ */
+#include "job_child.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "data_mount.h"
+#include "netcfg.h"
+#include "pid1.h"
+#include "spawn.h"
+#include "text.h"
+
+struct args {
+	char *v[JOB_ARGS_MAX];
+	unsigned len;
+	char path[192], auth[192], etc_units[160], data_units[160], ref[UNIT_IMAGE_MAX + 16], policy[160],
+		certs[160];
+};
+
+int job_say(unsigned code, const char *text)
+{
+	struct job_result r = { .code = code };
+
+	text_copy(r.text, sizeof(r.text), text);
+	job_send(JOB_RESULT_FD, &r);
+	return code == JOB_DONE ? 0 : 1;
+}
+
+static void add(struct args *a, const char *s)
+{
+	if (a->len < JOB_ARGS_MAX - 1)
+		a->v[a->len++] = (char *)s;
+}
+
+static int run(struct args *a, const struct pid1 *p, const char *program)
+{
+	snprintf(a->path, sizeof(a->path), "%s/%s", p->bin_dir, program);
+	a->v[0] = (char *)program;
+	a->v[a->len] = NULL;
+	return spawn_exec(a->path, a->v);
+}
+
+static int run_units(const struct pid1 *p, bool has_store)
+{
+	struct args a = { .len = 1 };
+
+	add(&a, "units");
+	add(&a, "--table-fd");
+	add(&a, "4");
+	add(&a, "--result-fd");
+	add(&a, "3");
+	if (has_store) {
+		add(&a, "--store");
+		add(&a, p->status->data_dir);
+	}
+	add(&a, p->conf.units);
+	if (has_store) {
+		snprintf(a.data_units, sizeof(a.data_units), "%s/config/units", p->status->data_dir);
+		if (access(a.data_units, R_OK) == 0)
+			add(&a, a.data_units);
+	}
+	return run(&a, p, "coracle-bundle");
+}
+
+/* Provisioned credentials come before those of the initramfs. */
+static const char *authfile(struct args *a, const struct pid1 *p)
+{
+	snprintf(a->auth, sizeof(a->auth), "%s/config/auth.json", p->status->data_dir);
+	if (access(a->auth, R_OK) == 0)
+		return a->auth;
+	snprintf(a->auth, sizeof(a->auth), "%s/auth.json", p->etc_dir);
+	return access(a->auth, R_OK) == 0 ? a->auth : NULL;
+}
+
+static int run_pull(const struct pid1 *p, const struct unit *u)
+{
+	struct args a = { .len = 1 };
+	const char *auth = authfile(&a, p);
+
+	snprintf(a.policy, sizeof(a.policy), "%s/policy.json", p->etc_dir);
+	snprintf(a.certs, sizeof(a.certs), "%s/certs.d", p->etc_dir);
+	snprintf(a.ref, sizeof(a.ref), "docker://%s", u->entry.image);
+	add(&a, "pull");
+	add(&a, "--result-fd");
+	add(&a, "3");
+	add(&a, "--store");
+	add(&a, p->status->data_dir);
+	add(&a, "--policy");
+	add(&a, a.policy);
+	if (auth) {
+		add(&a, "--authfile");
+		add(&a, auth);
+	}
+	add(&a, "--cert-dir");
+	add(&a, a.certs);
+	add(&a, a.ref);
+	return run(&a, p, "coracle-fetch");
+}
+
+static int run_prepare(const struct pid1 *p, const struct unit *u)
+{
+	struct args a = { .len = 1 };
+
+	add(&a, "prepare");
+	add(&a, "--result-fd");
+	add(&a, "3");
+	add(&a, "--record-fd");
+	add(&a, "4");
+	add(&a, "--store");
+	add(&a, p->status->data_dir);
+	add(&a, "--name");
+	add(&a, u->entry.name);
+	add(&a, "--unit");
+	add(&a, u->entry.path);
+	add(&a, "--ref");
+	add(&a, u->entry.image);
+	add(&a, u->entry.current);
+	return run(&a, p, "coracle-bundle");
+}
+
+int job_child(void *arg)
+{
+	const struct job_child *c = arg;
+	const struct pid1 *p = c->pid1;
+
+	char modules[160];
+
+	switch (c->kind) {
+	case JOB_MODULES:
+		snprintf(modules, sizeof(modules), "%s/modules", p->etc_dir);
+		return boot_modules(modules);
+	case JOB_MOUNT:
+		return data_mount(&p->conf);
+	case JOB_NET:
+		return netcfg(&p->conf);
+	case JOB_UNITS:
+		return run_units(p, c->flag);
+	case JOB_PULL:
+		return run_pull(p, &p->units[c->unit]);
+	case JOB_PREPARE:
+		return run_prepare(p, &p->units[c->unit]);
+	case JOB_SYNC:
+		return data_sync(c->flag ? p->status->data_dir : NULL);
+	default:
+		return 1;
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs: children of PID 1 that do what PID 1 must not, anything that can wait
+ * for a disk, a peer or a parser. Each has a deadline and its own session, writes
+ * struct job_result on a pipe, and ends; then PID 1 learns how. A job that
+ * misses its deadline is killed with all it started.
+ */
+#ifndef CORACLE_JOB_RUN_H
+#define CORACLE_JOB_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "job.h"
+
+enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC };
+
+enum { JOBS_MAX = 8, JOB_LINE_MAX = 256, JOB_ARGS_MAX = 32 };
+
+struct job {
+	enum job_kind kind;		/* JOB_FREE: this place is free */
+	int unit;			/* index, -1: the board's */
+	pid_t pid;
+	int result_fd, stderr_fd, memfd;/* -1: none; memfd: table or record */
+	uint64_t begin_ms, deadline_ms, stall_ms, heard_ms;	/* stall_ms 0: no limit on silence */
+	const char *killed;		/* why PID 1 killed it, or NULL */
+	bool has_result;
+	struct job_result result;	/* the final one, checked */
+	char line[JOB_LINE_MAX];	/* unfinished line of stderr */
+	unsigned line_len;
+};
+
+struct pid1;
+
+const char *job_kind_name(enum job_kind kind);
+
+/* Starts one; false where no place is free or it could not be forked (said in the log): the caller tries again later. */
+bool job_run_modules(struct pid1 *p);
+bool job_run_mount(struct pid1 *p);
+bool job_run_net(struct pid1 *p);
+bool job_run_sync(struct pid1 *p, bool umounts);
+bool job_run_units(struct pid1 *p, bool has_store);
+bool job_run_pull(struct pid1 *p, unsigned unit);
+bool job_run_prepare(struct pid1 *p, unsigned unit);
+
+/* How many of this kind run; UNIT -1: for any. */
+unsigned job_count(const struct pid1 *p, enum job_kind kind, int unit);
+
+void job_kill(struct job *j, const char *why);
+void job_kill_of_unit(struct pid1 *p, unsigned unit, const char *why);
+
+/* Reads what the job wrote. */
+void job_hear(struct pid1 *p, struct job *j);
+
+/* PID is a job: takes its end in, tells sup or board, frees the place, true. STATUS as of waitpid. */
+bool job_reaped(struct pid1 *p, pid_t pid, int status);
+
+/* Kills what is over its deadline. Returns when to look again (0: never). */
+uint64_t job_expire(struct pid1 *p, uint64_t now_ms);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All that PID 1 knows, in one static structure that loop.c owns and passes
+ * on. Sizes are fixed at build time; nothing in it is allocated.
+ */
+#ifndef CORACLE_PID1_H
+#define CORACLE_PID1_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "board_conf.h"
+#include "config.h"
+#include "control.h"
+#include "helper.h"
+#include "job_run.h"
+#include "ring.h"
+#include "status.h"
+#include "unit.h"
+#include "unit_table.h"
+
+/* One unit: what its file says, where it stands. Its published half is status->unit[same index]. */
+struct unit {
+	bool is_used;
+	bool is_gone;			/* no longer in the table: dropped once inactive */
+	struct unit_entry entry;
+	enum unit_state state;
+	uint64_t timer_ms;		/* 0: none */
+	unsigned job_fails, starts_failed;	/* in a row */
+	struct unit_limit limit;
+	bool is_pulled;			/* this wish to start had its pull (Pull=always) */
+	int record_fd;			/* sealed, -1: none */
+
+	bool is_launched;		/* the fields down to started_ms are of a start not yet over */
+	pid_t starter, pid;		/* 0: not there */
+	int report_fd, pidfd;
+	bool has_start_failed;		/* a report said so; start_text says why */
+	bool is_timed_out;		/* TimeoutStartSec= passed, it was killed for that */
+	bool has_end;
+	struct unit_end end;		/* of the program's process */
+	char start_text[UNIT_TEXT_MAX];
+	uint64_t started_ms;
+
+	bool is_dirty;			/* its cgroup may still be there */
+	int out_fd[2], err_fd[2];	/* log pipes, both ends */
+	int ring_fd, ring_read_fd;
+};
+
+/* Things the board itself wants done, each retried until it is. */
+struct board_task {
+	bool is_wanted, is_done;
+	uint64_t due_ms, done_ms;
+	unsigned fails;
+};
+
+struct client {
+	int fd;				/* -1: free */
+	uint64_t since_ms;
+};
+
+struct pid1 {
+	struct board_conf conf;
+	bool is_board;			/* not in namespaces on a host */
+	char bin_dir[128];		/* coracle-fetch, coracle-bundle, dhcpcd lie here */
+	char etc_dir[128];		/* board.conf, policy.json, certs.d, auth.json */
+	struct status *status;
+	int status_read_fd;
+	struct ring *log;
+	int log_read_fd;
+	int signal_fd, control_fd, console_fd;
+	struct client clients[CONTROL_CLIENTS];
+	struct job jobs[JOBS_MAX];
+	struct helper helpers[HELPERS];
+	struct unit units[CONFIG_UNITS_MAX];
+	unsigned units_len;
+	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
+	struct board_task modules, mount, net, read_units;
+	bool is_table_with_store;	/* the table in use was made with state/slots */
+	bool is_net_up;			/* static: set; dhcp: a lease came */
+	bool is_ready_said;
+	int power;			/* enum status_power */
+	int power_step;			/* shutdown.c */
+	uint64_t power_due_ms;
+	bool is_umount_wanted;
+	uint64_t now_ms;		/* of this turn of the loop */
+	bool has_unreaped;		/* children are left over from this turn */
+	unsigned strangers;		/* unknown children reaped */
+};
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: events in, table (unit.c), actions out (sup_act.c). It
+ * judges how programs and jobs ended. Input: child statuses, start reports,
+ * job results already checked for shape, a unit table already checked. Never
+ * allocates, never waits.
+ */
+#include "sup.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "pid1.h"
+#include "plog.h"
+#include "start.h"
+#include "text.h"
+
+int sup_find(const struct pid1 *p, const char *name)
+{
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].is_used && !strcmp(p->units[i].entry.name, name))
+			return (int)i;
+	return -1;
+}
+
+void sup_say(struct pid1 *p, unsigned i, const char *reason)
+{
+	struct status_unit *s = &p->status->unit[i];
+
+	if (!strcmp(s->reason, reason))
+		return;
+	status_begin(p->status);
+	text_printable(s->reason, sizeof(s->reason), reason);
+	status_end(p->status);
+}
+
+static void publish_state(struct pid1 *p, unsigned i)
+{
+	struct status_unit *s = &p->status->unit[i];
+	const struct unit *u = &p->units[i];
+
+	status_begin(p->status);
+	s->state = u->state;
+	s->since_ms = p->now_ms;
+	s->pid = u->pid;
+	s->bytes_done = s->bytes_total = 0;
+	if (u->state == UNIT_RUNNING || u->state == UNIT_WAITING)
+		s->reason[0] = '\0';
+	status_end(p->status);
+}
+
+void sup_event(struct pid1 *p, unsigned i, enum unit_event event)
+{
+	struct unit *u = &p->units[i];
+	struct unit_step step = unit_step(u->state, event);
+	const struct status_unit *s = &p->status->unit[i];
+	bool is_new = step.next != u->state;
+
+	if (is_new) {
+		u->state = step.next;
+		if (step.action != UNIT_DO_NOTHING)
+			u->timer_ms = 0;
+		publish_state(p, i);
+	}
+	if (is_new && u->state != UNIT_WAITING)
+		plog("unit %s: %s%s%s", u->entry.name, unit_state_name(u->state),
+			s->reason[0] ? ": " : "", s->reason);
+	sup_act(p, i, step.action);
+
+	status_begin(p->status);
+	p->status->unit[i].due_ms = u->state == UNIT_BACKOFF || u->state == UNIT_REFUSED ? u->timer_ms : 0;
+	status_end(p->status);
+}
+
+/* Did the kernel kill for memory in this run of the cgroup? */
+static bool was_oom(const struct status_unit *s)
+{
+	char events[256], *at;
+
+	if (!s->cgroup[0] || cgroup_read(s->cgroup, "memory.events", events, sizeof(events)) < 0)
+		return false;
+	at = strstr(events, "oom_kill ");
+	return at && at[9] != '0';
+}
+
+static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const char *start_text)
+{
+	struct unit *u = &p->units[i];
+	char text[UNIT_TEXT_MAX];
+	enum unit_event event;
+
+	unit_end_text(end, text, sizeof(text));
+	if (end->kind == UNIT_END_START && start_text[0])
+		snprintf(text, sizeof(text), "start failed: %.300s", start_text);
+	if (u->state == UNIT_STOPPING || u->state == UNIT_RESTARTING)
+		snprintf(text, sizeof(text), "%s", u->state == UNIT_STOPPING ? "stopped" : "restarting");
+	sup_say(p, i, text);
+
+	if (unit_restarts(u->entry.restart, end))
+		event = UNIT_EV_ENDED_AGAIN;
+	else
+		event = unit_end_is_clean(end) ? UNIT_EV_ENDED_DONE : UNIT_EV_ENDED_FAILED;
+	sup_event(p, i, event);
+}
+
+/* Once starter and program are both gone: what it came to. */
+static void end_if_over(struct pid1 *p, unsigned i)
+{
+	struct unit *u = &p->units[i];
+	struct unit_end end = u->end;
+
+	if (!u->is_launched || u->starter || u->pid)
+		return;
+	sup_hear_start(p, i);
+	if (u->report_fd >= 0)
+		close(u->report_fd);
+	if (u->pidfd >= 0)
+		close(u->pidfd);
+	u->report_fd = u->pidfd = -1;
+	u->is_launched = false;
+
+	if (u->is_timed_out)
+		end = (struct unit_end){ UNIT_END_TIMEOUT, 0 };
+	else if (u->has_start_failed || !u->has_end)
+		end = (struct unit_end){ UNIT_END_START, 0 };
+	else if (end.kind == UNIT_END_SIGNAL && end.value == SIGKILL && was_oom(&p->status->unit[i]))
+		end.kind = UNIT_END_OOM;
+	if (end.kind == UNIT_END_START && u->record_fd >= 0) {
+		/* The store may have changed under the record: prepare looks at it again. */
+		close(u->record_fd);
+		u->record_fd = -1;
+	}
+	if (u->started_ms && p->now_ms - u->started_ms >= CONFIG_SETTLED_S * 1000ULL)
+		u->starts_failed = 0;
+	sup_is_clean(p, i);
+	judge(p, i, &end, u->start_text);
+}
+
+static void take_report(struct pid1 *p, unsigned i, const struct start_report *r, int pidfd)
+{
+	struct unit *u = &p->units[i];
+	struct status_unit *s = &p->status->unit[i];
+
+	switch (r->kind) {
+	case START_CREATED:
+		u->pid = r->pid;
+		u->pidfd = pidfd;
+		status_begin(p->status);
+		s->pid = u->pid;
+		status_end(p->status);
+		return;
+	case START_FAILED:
+		u->has_start_failed = true;
+		start_text(r, u->start_text, sizeof(u->start_text));
+		return;
+	default:
+		status_begin(p->status);
+		start_text(r, s->note, sizeof(s->note));
+		text_printable(s->note, sizeof(s->note), s->note);
+		status_end(p->status);
+		plog("unit %s: %s", u->entry.name, s->note);
+	}
+}
+
+void sup_hear_start(struct pid1 *p, unsigned i)
+{
+	struct unit *u = &p->units[i];
+	struct start_report r;
+	int pidfd, ret;
+
+	while (u->report_fd >= 0 && (ret = start_read(u->report_fd, &r, &pidfd)) != -EAGAIN) {
+		if (ret > 0) {
+			take_report(p, i, &r, pidfd);
+			continue;
+		}
+		close(u->report_fd);
+		u->report_fd = -1;
+		if (ret < 0)
+			plog("unit %s: start report: %s", u->entry.name, strerror(-ret));
+		if (u->pid && !u->has_start_failed)
+			sup_event(p, i, UNIT_EV_STARTED);
+	}
+}
+
+void sup_hear_all_starts(struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].report_fd >= 0)
+			sup_hear_start(p, i);
+}
+
+bool sup_reaped(struct pid1 *p, pid_t pid, int status)
+{
+	for (unsigned i = 0; i < p->units_len; i++) {
+		struct unit *u = &p->units[i];
+
+		if (u->starter != pid && u->pid != pid)
+			continue;
+		if (u->starter == pid) {
+			u->starter = 0;
+			if (!u->pid && !u->has_start_failed)
+				snprintf(u->start_text, sizeof(u->start_text), WIFSIGNALED(status) ?
+					"the starter was killed by signal %d" : "the starter ended with code %d",
+					WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		} else {
+			u->pid = 0;
+			u->has_end = true;
+			u->end.kind = WIFSIGNALED(status) ? UNIT_END_SIGNAL : UNIT_END_EXIT;
+			u->end.value = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+			if (p->status->unit[i].cgroup[0])
+				cgroup_kill(p->status->unit[i].cgroup);
+		}
+		end_if_over(p, i);
+		return true;
+	}
+	return false;
+}
+
+void sup_job_progress(struct pid1 *p, unsigned i, const struct job_result *r)
+{
+	struct status_unit *s = &p->status->unit[i];
+
+	status_begin(p->status);
+	s->bytes_done = r->bytes_done;
+	s->bytes_total = r->bytes_total;
+	text_printable(s->reason, sizeof(s->reason), r->text);
+	status_end(p->status);
+}
+
+void sup_job_ended(struct pid1 *p, unsigned i, enum job_kind kind, unsigned code, const struct job_result *r,
+	const char *text, int memfd)
+{
+	static const enum unit_event event[] = {
+		[JOB_PROGRESS] = UNIT_EV_RETRY, [JOB_DONE] = UNIT_EV_DONE, [JOB_RETRY] = UNIT_EV_RETRY,
+		[JOB_REFUSED] = UNIT_EV_REFUSED, [JOB_DAMAGED] = UNIT_EV_DAMAGED,
+	};
+	struct unit *u = &p->units[i];
+	char why[UNIT_TEXT_MAX];
+
+	text_copy(why, sizeof(why), text);
+	if (code == JOB_DONE)
+		code = sup_keep(p, i, kind, r, &memfd, why, sizeof(why));
+	if (memfd >= 0)
+		close(memfd);
+	/* Pull=always on a board without a network starts from the store. */
+	if (kind == JOB_PULL && code == JOB_RETRY && u->entry.current[0] && u->state == UNIT_PULLING) {
+		plog("unit %s: not pulled anew, the image in the store is used: %s", u->entry.name, why);
+		u->is_pulled = true;
+		code = JOB_DONE;
+	}
+	sup_say(p, i, code == JOB_DONE ? "" : why);
+	sup_event(p, i, event[code]);
+}
+
+void sup_retry_pulls(struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++) {
+		struct unit *u = &p->units[i];
+
+		if (u->is_used && u->state == UNIT_BACKOFF && u->job_fails) {
+			u->job_fails = 0;
+			u->timer_ms = p->now_ms;
+		}
+	}
+}
+
+bool sup_stop_all(struct pid1 *p)
+{
+	bool is_over = true;
+
+	for (unsigned i = 0; i < p->units_len; i++) {
+		struct unit *u = &p->units[i];
+		bool is_needed = false;
+
+		if (!u->is_used)
+			continue;
+		/* Reverse order of After=: what others wait for goes last. */
+		for (unsigned k = 0; k < p->units_len; k++)
+			for (int d = 0; d < UNIT_DEPS_MAX; d++)
+				is_needed |= p->units[k].is_used && k != i && p->units[k].state != UNIT_INACTIVE &&
+					p->units[k].entry.after[d] == i + 1;
+		if (u->state != UNIT_INACTIVE)
+			is_over = false;
+		if (u->state != UNIT_INACTIVE && u->state != UNIT_STOPPING && !is_needed)
+			sup_event(p, i, UNIT_EV_STOP);
+	}
+	return is_over;
+}
+
+static void timers(struct pid1 *p, unsigned i, uint64_t now_ms)
+{
+	struct unit *u = &p->units[i];
+
+	if (!u->timer_ms || u->timer_ms > now_ms)
+		return;
+	u->timer_ms = 0;
+	if (u->state == UNIT_REFUSED && u->entry.error[0])
+		p->read_units.is_done = false;	/* its file may have been mended */
+	if (u->state == UNIT_STARTING)
+		u->is_timed_out = true;
+	sup_event(p, i, UNIT_EV_TIMER);
+}
+
+uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
+{
+	uint64_t next = 0;
+
+	for (unsigned i = 0; i < p->units_len; i++) {
+		struct unit *u = &p->units[i];
+		enum unit_event event;
+		const char *obstacle;
+
+		if (!u->is_used)
+			continue;
+		timers(p, i, now_ms);
+		if (u->state == UNIT_WAITING) {
+			obstacle = sup_obstacle(p, i, &event);
+			if (obstacle) {
+				sup_say(p, i, obstacle);
+			} else {
+				sup_event(p, i, event);
+				next = now_ms;
+			}
+		}
+		if (u->is_dirty && sup_is_clean(p, i) && u->is_gone)
+			next = now_ms;
+		if (u->timer_ms && (!next || u->timer_ms < next))
+			next = u->timer_ms;
+		if (u->is_dirty && (!next || next > now_ms + 50))
+			next = now_ms + 50;
+	}
+	return next;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: owns the units, feeds events into the table of unit.c and
+ * does what it says. Everything here returns at once.
+ */
+#ifndef CORACLE_SUP_H
+#define CORACLE_SUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "job.h"
+#include "job_run.h"
+#include "unit.h"
+
+struct pid1;
+
+/* Index of the unit of that name, or -1. */
+int sup_find(const struct pid1 *p, const char *name);
+
+/* Takes in a checked table: new units, changed ones (from their next start on), those that went (stopped, dropped). */
+void sup_adopt(struct pid1 *p, const struct unit_table *t);
+
+/* Frees the places of units that are no longer in the table and have ended. */
+void sup_drop_gone(struct pid1 *p);
+
+/* One event of one unit. */
+void sup_event(struct pid1 *p, unsigned i, enum unit_event event);
+
+/* Once per turn of the loop: timers, and what waiting units are waiting for. Returns when to look again (0: never). */
+uint64_t sup_scan(struct pid1 *p, uint64_t now_ms);
+
+/* A pull or prepare job of unit I ended. CODE is enum job_code; TEXT says why; MEMFD (prepare) is the caller's no longer. */
+void sup_job_ended(struct pid1 *p, unsigned i, enum job_kind kind, unsigned code, const struct job_result *r,
+	const char *text, int memfd);
+void sup_job_progress(struct pid1 *p, unsigned i, const struct job_result *r);
+
+/* Reads start reports until there is none. */
+void sup_hear_start(struct pid1 *p, unsigned i);
+void sup_hear_all_starts(struct pid1 *p);
+
+/* PID belongs to a unit: takes it in, true. */
+bool sup_reaped(struct pid1 *p, pid_t pid, int status);
+
+/* Network or data came: what backs off after a failed pull tries again now. */
+void sup_retry_pulls(struct pid1 *p);
+
+/* Shutdown: wish everything down. True once nothing of any unit runs. */
+bool sup_stop_all(struct pid1 *p);
+
+/* sup_act.c: does what the table said, for unit I just moved to its new state. */
+void sup_act(struct pid1 *p, unsigned i, enum unit_action action);
+
+/* sup_act.c: why a waiting unit cannot go on, or NULL; where it can, *EVENT is what comes next. */
+const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event);
+
+/* sup_act.c: takes over what a job that is done brought: digest, signer, record (then *MEMFD is -1). JOB_DONE, or another
+ * enum job_code with WHY where it is no good. */
+unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct job_result *r, int *memfd,
+	char *why, size_t size);
+
+/* sup_act.c: removes the unit's cgroup; false while something is left in it. */
+bool sup_is_clean(struct pid1 *p, unsigned i);
+
+/* Texts of the published half. */
+void sup_say(struct pid1 *p, unsigned i, const char *reason);
+
+
+#endif
