@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* coracle-fetch: pulls signed images from OCI registries into the store. Its jails are itself, re-executed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "judge.h"
+#include "net.h"
+#include "pull.h"
+#include "resolve.h"
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--jail-net") == 0)
+		return net_main();
+	if (argc == 4 && strcmp(argv[1], "--jail-resolve") == 0)
+		return resolve_main(argv[2], argv[3]);
+	if (argc == 3 && strcmp(argv[1], "--jail-judge") == 0)
+		return judge_main(argv[2]);
+	if (argc > 1 && strcmp(argv[1], "pull") == 0)
+		return pull_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "--version") == 0)
+		return puts("coracle-fetch " CORACLE_VERSION) < 0;
+	fprintf(stderr, "coracle-fetch %s\n"
+		"  coracle-fetch pull [--store DIR] [--policy FILE] [--authfile FILE] [--cert-dir DIR] [--platform OS/ARCH[/VARIANT]] REF\n",
+		CORACLE_VERSION);
+	return 2;
+}

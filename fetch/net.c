@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* libcurl on mbedTLS inside the net jail. Everything that arrives on the socket is hostile; what leaves is a framed message. */
+#include "net.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "config.h"
+#include "file.h"
+#include "filter.h"
+#include "span.h"
+
+enum { ROOTS_MAX = 1 << 20, CONNECT_S = 20, STALL_S = 60, STALL_BYTES = 16, HEADER_BYTES_MAX = 65536 };
+
+struct exchange {
+	struct net_head head;
+	size_t header_bytes;
+	bool is_head_sent;
+};
+
+static bool is_socket_taken;
+
+static int send_frame(uint32_t kind, const void *at, size_t len)
+{
+	struct net_frame f = { kind, (uint32_t)len };
+	int r = file_write_all(1, &f, sizeof(f));
+
+	return r < 0 ? r : file_write_all(1, at, len);
+}
+
+static void send_head(struct exchange *x)
+{
+	if (!x->is_head_sent)
+		send_frame(NET_HEAD, &x->head, sizeof(x->head));
+	x->is_head_sent = true;
+}
+
+static size_t on_body(char *at, size_t one, size_t len, void *data)
+{
+	size_t done = 0;
+
+	send_head(data);
+	while (done < len) {
+		size_t n = len - done < NET_DATA_MAX ? len - done : NET_DATA_MAX;
+
+		if (send_frame(NET_DATA, at + done, n) < 0)
+			return 0;
+		done += n;
+	}
+	return len * one;
+}
+
+static void take_header(const char *line, size_t len, const char *name, char *out, size_t size)
+{
+	size_t n = strlen(name);
+
+	if (len <= n || strncasecmp(line, name, n) != 0)
+		return;
+	line += n;
+	len -= n;
+	while (len && (*line == ' ' || *line == '\t')) {
+		line++;
+		len--;
+	}
+	while (len && (line[len - 1] == '\r' || line[len - 1] == '\n' || line[len - 1] == ' '))
+		len--;
+	span_copy(span_of(line, len), out, size);
+}
+
+static size_t on_header(char *at, size_t one, size_t len, void *data)
+{
+	struct exchange *x = data;
+
+	x->header_bytes += len;
+	if (x->header_bytes > HEADER_BYTES_MAX)
+		return 0;
+	if (len > 9 && memcmp(at, "HTTP/", 5) == 0) {	/* a new answer: 100-continue came before */
+		memset(&x->head, 0, sizeof(x->head));
+		x->head.content_length = -1;
+		x->head.status = (uint32_t)atoi(memchr(at, ' ', len) ? (char *)memchr(at, ' ', len) + 1 : "0");
+	}
+	take_header(at, len, "content-type:", x->head.content_type, sizeof(x->head.content_type));
+	take_header(at, len, "location:", x->head.location, sizeof(x->head.location));
+	if (!x->head.authenticate[0] || strncasecmp(x->head.authenticate, "bearer", 6) != 0)
+		take_header(at, len, "www-authenticate:", x->head.authenticate, sizeof(x->head.authenticate));
+	if (len > 15 && strncasecmp(at, "content-length:", 15) == 0)
+		x->head.content_length = strtoll(at + 15, NULL, 10);
+	return len * one;
+}
+
+static curl_socket_t on_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	if (is_socket_taken)
+		return CURL_SOCKET_BAD;	/* one jail, one connection */
+	is_socket_taken = true;
+	return NET_SOCKET_FD;
+}
+
+static int on_sockopt(void *data, curl_socket_t fd, curlsocktype purpose)
+{
+	return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+static uint32_t classify(CURLcode code, const char *text)
+{
+	if (code == CURLE_OK)
+		return NET_OK;
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
+		return NET_CERTIFICATE;
+	/* mbedTLS: MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, and what a 1.2-only server's hello means to a 1.3-only client */
+	if (code == CURLE_SSL_CONNECT_ERROR && (strstr(text, "-0x7780") || strstr(text, "-0x6E80") ||
+	    strstr(text, "lert") || strstr(text, "rotocol version")))
+		return NET_TLS_ALERT;
+	if (code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WRITE_ERROR)
+		return NET_PROTOCOL;
+	return NET_LINK;
+}
+
+static CURL *make_handle(const struct net_open *o, char *roots, struct curl_slist **resolve)
+{
+	struct curl_blob blob = { roots, o->roots_len, CURL_BLOB_NOCOPY };
+	char entry[300];
+	CURL *c = curl_easy_init();
+	long version = o->tls_minor == 3 ? CURL_SSLVERSION_TLSv1_3 | CURL_SSLVERSION_MAX_TLSv1_3 :
+		CURL_SSLVERSION_TLSv1_2 | CURL_SSLVERSION_MAX_TLSv1_2;
+
+	if (!c)
+		return NULL;
+	/* The socket is connected already; the address only keeps curl from asking a resolver. */
+	snprintf(entry, sizeof(entry), "%s:%s:127.0.0.1", o->server, o->port);
+	*resolve = curl_slist_append(NULL, entry);
+	curl_easy_setopt(c, CURLOPT_RESOLVE, *resolve);
+	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
+	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
+	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, version);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
+	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "coracle/" CORACLE_VERSION);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, (long)NET_DATA_MAX);
+	return c;
+}
+
+static int exchange(CURL *c, const struct net_open *o, struct net_request *q)
+{
+	char url[4000], accept[600], authorization[8300], text[CURL_ERROR_SIZE] = "";
+	struct exchange x = { .head = { .content_length = -1, .tls_minor = o->tls_minor } };
+	struct net_end end = { NET_OK, "" };
+	struct curl_slist *headers = NULL;
+	CURLcode code;
+
+	q->path[sizeof(q->path) - 1] = q->accept[sizeof(q->accept) - 1] = q->authorization[sizeof(q->authorization) - 1] = '\0';
+	snprintf(url, sizeof(url), "https://%s:%s%s", o->server, o->port, q->path);
+	snprintf(accept, sizeof(accept), "Accept: %s", q->accept);
+	snprintf(authorization, sizeof(authorization), "Authorization: %s", q->authorization);
+	headers = curl_slist_append(headers, accept);
+	if (q->authorization[0])
+		headers = curl_slist_append(headers, authorization);
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, &x);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, &x);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
+	code = curl_easy_perform(c);
+	x.head.tls_minor = o->tls_minor;
+	send_head(&x);
+	end.failure = classify(code, text);
+	if (code != CURLE_OK)
+		snprintf(end.text, sizeof(end.text), "%.200s (curl %d)", text[0] ? text : curl_easy_strerror(code), (int)code);
+	curl_slist_free_all(headers);
+	explicit_bzero(authorization, sizeof(authorization));
+	return send_frame(NET_END, &end, sizeof(end));
+}
+
+int net_main(void)
+{
+	static struct net_request q;
+	static struct net_open o;
+	struct curl_slist *resolve;
+	char *roots;
+	CURL *c;
+
+	if (file_read_full(0, &o, sizeof(o)) != sizeof(o) || o.magic != NET_MAGIC || o.roots_len > ROOTS_MAX)
+		return 1;
+	o.server[sizeof(o.server) - 1] = o.port[sizeof(o.port) - 1] = '\0';
+	roots = malloc(o.roots_len + 1u);
+	if (!roots || file_read_full(0, roots, o.roots_len) != (ssize_t)o.roots_len)
+		return 1;
+	roots[o.roots_len] = '\0';
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	c = make_handle(&o, roots, &resolve);
+	while (c && file_read_full(0, &q, sizeof(q)) == sizeof(q) && q.magic == NET_MAGIC)
+		if (exchange(c, &o, &q) < 0)
+			break;
+	return 0;
+}
+
+#ifdef SYS_ppoll_time64
+#define SYS_ppoll_any SYS_ppoll_time64
+#else
+#define SYS_ppoll_any SYS_ppoll
+#endif
+
+static const struct sock_filter filter[] = {
+	FILTER_BEGIN, FILTER_START,
+	FILTER_ALLOW(sendto), FILTER_ALLOW(recvfrom), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvmsg), FILTER_ALLOW(shutdown),
+#ifdef SYS_poll
+	FILTER_ALLOW(poll),
+#endif
+	FILTER_ALLOW(ppoll_any), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
+	FILTER_ALLOW(getpeername), FILTER_ALLOW(getrandom), FILTER_ALLOW(pipe2), FILTER_ALLOW(eventfd2), FILTER_ALLOW(getpid),
+	FILTER_ALLOW(getuid), FILTER_ALLOW(geteuid), FILTER_ALLOW(gettimeofday), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
+	FILTER_END,
+};
+
+void net_jail_spec(struct jail_spec *spec)
+{
+	*spec = (struct jail_spec){
+		.name = "net", .uid = CONFIG_UID_NET, .memory_max = 64ull << 20, .fds_max = 64,
+		.filter = filter, .filter_len = sizeof(filter) / sizeof(*filter),
+	};
+}
