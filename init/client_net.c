@@ -63,6 +63,23 @@ static int look(const char *name, void *arg)
 	return 0;
 }
 
+/* Eight hex digits, as /proc/net/route writes an address in the kernel's order. */
+static bool hex32(const char *s, uint32_t *out)
+{
+	uint32_t n = 0;
+
+	for (int i = 0; i < 8; i++) {
+		char c = s[i];
+
+		if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'F')))
+			return false;
+		n = n << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'A' + 10);
+	}
+	*out = n;
+	return true;
+}
+
+/* Iface, Destination, Gateway, divided by tabs. */
 static void find_route(struct ifaces *all)
 {
 	static char table[8192];
@@ -70,14 +87,17 @@ static void find_route(struct ifaces *all)
 
 	text_file("/proc/net/route", table, sizeof(table));
 	for (line = strtok_r(table, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char name[IFNAMSIZ];
-		unsigned destination, gateway;
+		char *tab = strchr(line, '\t');
+		uint32_t destination, gateway;
 
-		if (sscanf(line, "%15s %x %x", name, &destination, &gateway) == 3 && destination == 0) {
-			text_copy(all->route_iface, sizeof(all->route_iface), name);
-			all->gateway = gateway;
-			return;
-		}
+		if (!tab || strlen(tab) < 18 || !hex32(tab + 1, &destination) || !hex32(tab + 10, &gateway) ||
+		    destination)
+			continue;
+		*tab = '\0';
+		line[strcspn(line, " ")] = '\0';
+		text_copy(all->route_iface, sizeof(all->route_iface), line);
+		all->gateway = gateway;
+		return;
 	}
 }
 

@@ -40,9 +40,11 @@ bool text_u64(const char *s, uint64_t max, uint64_t *out)
 	if (!*s)
 		return false;
 	for (; *s; s++) {
-		if (*s < '0' || *s > '9' || n > (max - (uint64_t)(*s - '0')) / 10)
+		uint64_t digit = (uint64_t)(*s - '0');
+
+		if (*s < '0' || *s > '9' || digit > max || n > (max - digit) / 10)
 			return false;
-		n = n * 10 + (uint64_t)(*s - '0');
+		n = n * 10 + digit;
 	}
 	*out = n;
 	return true;
