@@ -83,7 +83,7 @@ static int refuse_links(struct start_context *c)
 		struct stat st;
 
 		if (fstatat(c->root_fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-			return start_fail(c, "rootfs refused, the image has a symlink in place of", names[i], ELOOP);
+			return start_fail(c, "rootfs refused, there is a symlink in place of its", names[i], ELOOP);
 	}
 	return 0;
 }

@@ -388,6 +388,20 @@ static int run_bundle(struct run *u)
 	return exit_status(u);
 }
 
+/* A closed 0, 1 or 2 would become one of our own descriptors, and then the program's. */
+static int fill_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 int run_main(int argc, char **argv)
 {
 	struct run u = { .dir = -1, .record_fd = -1, .pidfd = -1 };
@@ -400,6 +414,8 @@ int run_main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	u.bundle = argv[1];
+	if (fill_stdio() < 0)
+		return START_EXIT_OURS;
 	u.dir = open(u.bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (u.dir < 0) {
 		say(u.bundle, strerror(errno));

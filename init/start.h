@@ -48,8 +48,8 @@ struct start_report {
 	int32_t pid;		/* CREATED */
 	int32_t error;		/* errno value; 0: object holds the whole reason */
 	uint32_t exit_status;	/* FAILED: enum start_exit */
-	char step[32];		/* "mount", "exec", ... */
-	char object[416];	/* path or name of what it failed on */
+	char step[64];		/* "mount", "exec", ... */
+	char object[384];	/* path or name of what it failed on */
 };
 
 struct start_request {

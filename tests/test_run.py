@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: MIT
+"""coracle-init run BUNDLE: exit statuses, signals, records that don't fit, layers, what is left behind."""
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
+import bundle_kit  # noqa: E402
+import record_writer  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def kit():
+    with bundle_kit.scratch() as d:
+        os.chmod(d, 0o755)
+        yield bundle_kit.Kit(d)
+
+
+def start(bundle, **kw):
+    return subprocess.Popen([bundle_kit.INIT, "run", bundle], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **kw)
+
+
+# Exit statuses
+
+
+@pytest.mark.parametrize("status", [0, 1, 7, 255])
+def test_exit_status_is_the_programs(kit, status):
+    assert kit.probe_in("exit", status).returncode == status
+
+
+def test_signal_is_128_plus_n(kit):
+    assert kit.probe_in("raise", int(signal.SIGSEGV)).returncode == 128 + signal.SIGSEGV
+
+
+@pytest.mark.parametrize("arg", ["/no/such", "nosuch"])
+def test_not_found_is_127_and_named(kit, arg):
+    b = kit.bundle()
+    c = kit.config()
+    c["process"]["args"] = [arg]
+    p = kit.run(b, c)
+    assert p.returncode == 127
+    assert arg in p.stderr and "No such file" in p.stderr
+
+
+def test_not_executable_is_126(kit):
+    b = kit.bundle()
+    (b / "rootfs/etc/data").write_text("data")
+    c = kit.config()
+    c["process"]["args"] = ["/etc/data"]
+    p = kit.run(b, c)
+    assert p.returncode == 126
+    assert "/etc/data" in p.stderr
+
+
+def test_wrong_format_is_126(kit):
+    b = kit.bundle()
+    (b / "rootfs/etc/prog").write_text("no program at all")
+    (b / "rootfs/etc/prog").chmod(0o755)
+    c = kit.config()
+    c["process"]["args"] = ["/etc/prog"]
+    assert kit.run(b, c).returncode == 126
+
+
+def test_ours_is_125_and_says_step_object_reason(kit):
+    p = kit.probe_in("exit", 0, cwd="/not/there")
+    assert p.returncode == 125
+    assert "cwd" in p.stderr and "/not/there" in p.stderr and "No such file" in p.stderr
+
+
+def test_usage_is_2():
+    for args in ([], ["-x"], ["a", "b"]):
+        p = subprocess.run([bundle_kit.INIT, "run", *args], capture_output=True, text=True)
+        assert p.returncode == 2
+        assert "usage" in p.stderr
+
+
+def test_missing_bundle_is_125():
+    p = subprocess.run([bundle_kit.INIT, "run", "/no/such/bundle"], capture_output=True, text=True)
+    assert p.returncode == 125
+    assert "/no/such/bundle" in p.stderr
+
+
+# PATH, environment, stdio
+
+
+def test_path_of_the_containers_environment(kit):
+    b = kit.bundle()
+    (b / "rootfs/opt/x").mkdir(parents=True)
+    os.rename(b / "rootfs/probe", b / "rootfs/opt/x/tool")
+    c = kit.config()
+    c["process"]["args"] = ["tool", "exit", "9"]
+    c["process"]["env"] = ["PATH=/nowhere:/opt/x"]
+    assert kit.run(b, c).returncode == 9
+
+
+def test_environment_is_the_records_only(kit):
+    b = kit.bundle()
+    os.environ["LEAKED"] = "1"
+    try:
+        p = kit.run(b, kit.config("env", "LEAKED", "env", "TERM"))
+    finally:
+        del os.environ["LEAKED"]
+    assert "env LEAKED=(unset)" in p.stdout
+    assert "env TERM=xterm" in p.stdout
+
+
+def test_stdin_passes_through(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("cat", "/dev/stdin"))
+    p = subprocess.run([bundle_kit.INIT, "run", b], input="through\n", capture_output=True, text=True)
+    assert "through" in p.stdout
+
+
+def test_closed_stdio_is_null_and_none_of_ours(kit):
+    """With 0 and 1 closed in the caller, its next descriptors (bundle, record) must not become the program's stdio."""
+    b = kit.bundle()
+    c = kit.config()
+    c["mounts"].append({"destination": "/tmp", "type": "bind", "source": str(b / "out"), "options": ["bind"]})
+    (b / "out").mkdir()
+    c["process"]["args"] = ["/probe", "save-links", "/tmp/links", "exit", "3"]
+    kit.write_record(b, c)
+    p = subprocess.run(["sh", "-c", 'exec "$0" run "$1" 1>&- 0<&-', bundle_kit.INIT, b], capture_output=True, text=True)
+    assert p.returncode == 3, p.stderr
+    links = (b / "out/links").read_text().split()
+    assert links[:2] == ["/dev/null", "/dev/null"] and links[2].startswith("pipe:")
+
+
+# Signals and life
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_signals_are_passed_on(kit, sig):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("term", "got it"))
+    p = start(b)
+    assert p.stdout.readline() == "ready\n"
+    p.send_signal(sig)
+    out, _ = p.communicate(timeout=10)
+    assert out == "got it\n"
+    assert p.returncode == 40 + sig
+
+
+def children_named(name):
+    found = []
+    for d in pathlib.Path("/proc").iterdir():
+        if d.name.isdigit():
+            try:
+                if name in (d / "cmdline").read_bytes().decode(errors="replace"):
+                    found.append(int(d.name))
+            except OSError:
+                pass
+    return found
+
+
+def test_container_dies_with_its_runner(kit):
+    b = kit.bundle()
+    token = f"token-{os.getpid()}"
+    kit.write_record(b, kit.config("term", token))
+    p = start(b)
+    assert p.stdout.readline() == "ready\n"
+    assert len(children_named(token)) == 1
+    p.kill()
+    p.communicate()
+    deadline = time.monotonic() + 5
+    while children_named(token) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert children_named(token) == []
+
+
+def test_ignored_and_blocked_signals_are_not_inherited(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("cat", "/proc/self/status"))
+    p = subprocess.run(["nohup", bundle_kit.INIT, "run", b], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    status = dict(line.split(":\t", 1) for line in p.stdout.splitlines() if ":\t" in line)
+    assert status["SigBlk"] == status["SigIgn"] == status["SigCgt"] == "0" * 16
+
+
+def test_nothing_stays_on_the_host(kit):
+    before = pathlib.Path("/proc/self/mountinfo").read_text()
+    for _ in range(3):
+        assert kit.probe_in("exit", 0).returncode == 0
+        assert kit.probe_in("exit", 0, cwd="/not/there").returncode == 125
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == before
+
+
+# Records
+
+
+def good_record(kit):
+    b = kit.bundle()
+    return b, record_writer.oci(kit.config("exit", 0), b)
+
+
+def refused(kit, b, data):
+    """A record that is not taken, and with no config.json to compile there is nothing to run."""
+    kit.write_record(b, data)
+    p = kit.run(b)
+    assert p.returncode == 125, p.stderr
+    assert p.stdout == ""
+    return p
+
+
+def test_record_is_good_to_begin_with(kit):
+    b, data = good_record(kit)
+    kit.write_record(b, data)
+    assert kit.run(b).returncode == 0
+
+
+@pytest.mark.parametrize("keep", [0, 1, 8, 303, 304, -1])
+def test_truncated_record(kit, keep):
+    b, data = good_record(kit)
+    refused(kit, b, data[:keep])
+
+
+def test_bit_flips(kit):
+    """One flip in each stretch of the record; the checksum finds them all."""
+    b, data = good_record(kit)
+    for at in range(0, len(data), len(data) // 40):
+        bad = bytearray(data)
+        bad[at] ^= 1 << at % 8
+        refused(kit, b, bytes(bad))
+
+
+def test_wrong_format_version(kit):
+    b, data = good_record(kit)
+    bad = bytearray(data)
+    struct.pack_into("<I", bad, 8, 2)
+    refused(kit, b, record_writer.seal(bad))
+
+
+@pytest.mark.parametrize("at", [32, 48, 56, 64, 72, 96, 104, 160, 168, 176, 184, 192, 208, 216, 224, 232, 240, 248, 256,
+                                264, 280, 288])
+def test_offset_outside(kit, at):
+    """Each string and list of the head in turn points behind the end; the checksum is right."""
+    b, data = good_record(kit)
+    bad = bytearray(data)
+    struct.pack_into("<II", bad, at, len(data) & ~7, 64)
+    refused(kit, b, record_writer.seal(bad))
+
+
+def test_string_without_end(kit):
+    b, data = good_record(kit)
+    bad = bytearray(data)
+    off, length = struct.unpack_from("<II", bad, 72)
+    assert bad[off:off + length] == b"/"
+    struct.pack_into("<II", bad, 72, off, length - 1 + 5)
+    refused(kit, b, record_writer.seal(bad))
+
+
+def test_record_older_than_config_is_not_used(kit):
+    b, data = good_record(kit)
+    path = kit.write_record(b, data)
+    (b / "config.json").write_text("{")
+    os.utime(path, (1, 1))
+    p = kit.run(b)
+    assert p.returncode == 125
+
+
+def test_newest_fitting_record_wins(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("exit", 3), name="record.1.aa")
+    kit.write_record(b, kit.config("exit", 4), name="record.1.bb")
+    kit.write_record(b, b"damaged", name="record.1.cc")
+    kit.write_record(b, kit.config("exit", 5), name="record.2.dd")
+    for n, t in (("record.1.aa", 100), ("record.1.bb", 200), ("record.1.cc", 300), ("record.2.dd", 400)):
+        os.utime(b / n, (t, t))
+    assert kit.run(b).returncode == 4
+
+
+def test_user_namespace_is_refused_by_name(kit):
+    b = kit.bundle()
+    c = kit.config("exit", 0)
+    c["linux"]["namespaces"].append({"type": "user"})
+    p = kit.run(b, c)
+    assert p.returncode == 125
+    assert "user namespace" in p.stderr
+
+
+# Rootfs from layers
+
+
+def make_store(kit, count):
+    """COUNT layers; each has a file of its own and all have /etc/which; topmost first."""
+    b = kit.bundle()
+    store = b / "store"
+    names = []
+    for i in range(count):
+        layer = store / "layers" / f"l{i}"
+        (layer / "etc").mkdir(parents=True)
+        (layer / "etc/which").write_text(f"layer {i}\n")
+        (layer / "etc" / f"own{i}").write_text("x")
+        names.append(f"l{i}")
+    bottom = store / "layers" / names[-1]
+    for d in ("proc", "sys", "dev", "tmp"):
+        (bottom / d).mkdir()
+    os.rename(b / "rootfs/probe", bottom / "probe")
+    return b, store, names
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 127])
+def test_layers(kit, count):
+    b, store, names = make_store(kit, count)
+    c = kit.config("cat", "/etc/which", "ls", "/etc", "write", "/etc/x", "cat", "/proc/self/mountinfo")
+    c["root"]["readonly"] = False
+    kit.write_record(b, record_writer.oci(c, b, layers=names, store=store))
+    p = kit.run(b)
+    assert p.returncode == 0, p.stderr
+    assert "\nlayer 0\n" in p.stdout
+    assert p.stdout.count("ls /etc=own") == count
+    assert "write /etc/x!EROFS" in p.stdout
+
+
+def test_whiteout_hides(kit):
+    b, store, names = make_store(kit, 3)
+    os.mknod(store / "layers/l0/etc/own2", 0o20000, 0)
+    p = kit.run(b, kit.config("ls", "/etc"), layers=names, store=store)
+    assert "ls /etc=own1" in p.stdout and "own2" not in p.stdout
+
+
+def test_missing_layer_is_named(kit):
+    b, store, names = make_store(kit, 1)
+    p = kit.run(b, kit.config("exit", 0), layers=["gone"], store=store)
+    assert p.returncode == 125 and "gone" in p.stderr
+
+
+def test_missing_mount_target_in_a_read_only_image_is_named(kit):
+    b, store, names = make_store(kit, 2)
+    c = kit.config("exit", 0)
+    c["mounts"].append({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": []})
+    p = kit.run(b, c, layers=names, store=store)
+    assert p.returncode == 125 and "/data" in p.stderr
+
+
+# Mounts
+
+
+def test_bind_of_directory_and_file(kit):
+    b = kit.bundle()
+    (b / "vol").mkdir()
+    (b / "vol/in").write_text("volume\n")
+    (b / "one").write_text("one file\n")
+    c = kit.config("cat", "/vol/in", "write", "/vol/new", "cat", "/etc/one", "write", "/etc/one")
+    c["mounts"] += [
+        {"destination": "/vol", "type": "bind", "source": str(b / "vol"), "options": ["rbind", "rw"]},
+        {"destination": "/etc/one", "type": "bind", "source": str(b / "one"), "options": ["bind", "ro"], "is_file": True},
+        {"destination": "/vol2", "type": "bind", "source": str(b / "gone"), "options": ["bind"], "optional": True},
+    ]
+    p = kit.run(b, c)
+    assert "\nvolume\n" in p.stdout and "\none file\n" in p.stdout
+    assert "write /vol/new=1" in p.stdout
+    assert "write /etc/one!EROFS" in p.stdout
+    assert (b / "vol/new").exists()
+
+
+def test_unknown_file_system_option_is_named(kit):
+    c = kit.config("exit", 0)
+    c["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nonsense=1"]})
+    p = kit.run(kit.bundle(), c)
+    assert p.returncode == 125 and "nonsense" in p.stderr
+
+
+def test_rlimits_umask_groups_user(kit):
+    b = kit.bundle()
+    c = kit.config("rlimit", 7, "ids", ".", "cat", "/proc/self/status")
+    c["process"]["user"] = {"uid": 1000, "gid": 1001, "umask": 0o077, "additionalGids": [5, 6]}
+    p = kit.run(b, c)
+    assert "rlimit 7=512 1024" in p.stdout
+    assert "ids=1000:1001 5 6" in p.stdout
+    assert "Umask:\t0077" in p.stdout
+
+
+def test_oom_score_adj(kit):
+    b = kit.bundle()
+    p = kit.run(b, kit.config("cat", "/proc/self/oom_score_adj", oomScoreAdj=321))
+    assert "\n321\n" in p.stdout
+
+
+def test_sysctl_of_its_own_namespace(kit):
+    c = kit.config("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    c["linux"]["sysctl"] = {"net.ipv4.ip_unprivileged_port_start": "77"}
+    host = pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()
+    assert "\n77\n" in kit.run(kit.bundle(), c).stdout
+    assert pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text() == host
+
+
+def test_sysctl_of_the_host_is_refused(kit):
+    c = kit.config("exit", 0)
+    c["linux"]["sysctl"] = {"kernel.panic": "77"}
+    host = pathlib.Path("/proc/sys/kernel/panic").read_text()
+    p = kit.run(kit.bundle(), c)
+    assert p.returncode == 125 and "kernel/panic" in p.stderr
+    assert pathlib.Path("/proc/sys/kernel/panic").read_text() == host
+
+
+def test_missing_limits_are_one_warning_line(kit):
+    """Only where the host has no cgroup v2 at /sys/fs/cgroup; elsewhere the limit is there."""
+    c = kit.config("cat", "/sys/fs/cgroup/pids.max", "exit", 0)
+    c["_cgroup_files"] = {"pids.max": "33", "memory.max": "100000000"}
+    p = kit.run(kit.bundle(), c)
+    assert p.returncode == 0
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        assert p.stderr == "" and "\n33\n" in p.stdout
+    else:
+        assert p.stderr.count("\n") == 1 and "limits skipped" in p.stderr
+
+
+# The whole way: config.json through the compiler
+
+
+def test_config_json_is_compiled_and_run(kit):
+    b = kit.bundle()
+    c = kit.config("host", ".", "cat", "/proc/self/status", "exit", 6)
+    (b / "config.json").write_text(json.dumps(c))
+    p = kit.run(b)
+    assert p.returncode == 6, p.stderr
+    assert "host=boxed" in p.stdout
+    assert list(b.glob("record.1.*"))
+    changed = dict(c, hostname="other")
+    (b / "config.json").write_text(json.dumps(changed))
+    p = kit.run(b)
+    assert p.returncode == 6 and "host=other" in p.stdout, p.stderr
+
+
+def test_crun_spec_runs(kit):
+    """The config.json that `crun spec` writes, less the terminal, with the probe as its program."""
+    b = kit.bundle()
+    subprocess.run(["crun", "spec"], cwd=b, check=True)
+    c = json.loads((b / "config.json").read_text())
+    c["process"]["terminal"] = False
+    c["process"]["args"] = ["/probe", "pwd", ".", "exit", "5"]
+    (b / "config.json").write_text(json.dumps(c))
+    p = kit.run(b)
+    assert p.returncode == 5, p.stderr
+    assert "pwd=/" in p.stdout
