@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* Documents that a verified digest covers; still checked for shape, sizes and counts. */
+#include "image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <yyjson.h>
+
+static bool is(yyjson_val *v, const char *s)
+{
+	return yyjson_equals_str(v, s);
+}
+
+static int read_descriptor(yyjson_val *v, struct descriptor *out)
+{
+	yyjson_val *digest = yyjson_obj_get(v, "digest"), *size = yyjson_obj_get(v, "size");
+
+	if (!yyjson_is_str(digest) || !yyjson_is_uint(size) ||
+	    digest_parse(span_of(yyjson_get_str(digest), yyjson_get_len(digest)), &out->digest) < 0)
+		return -EBADMSG;
+	out->size = yyjson_get_uint(size);
+	return 0;
+}
+
+static void copy(yyjson_val *v, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (yyjson_is_str(v))
+		span_copy(span_of(yyjson_get_str(v), yyjson_get_len(v)), out, size);
+}
+
+/* image-spec image-index.md and containerd's normalisation */
+static void normalise(struct platform *p)
+{
+	if (strcmp(p->arch, "x86_64") == 0 || strcmp(p->arch, "x86-64") == 0)
+		memcpy(p->arch, "amd64", 6);
+	else if (strcmp(p->arch, "aarch64") == 0)
+		memcpy(p->arch, "arm64", 6);
+	else if (strcmp(p->arch, "armhf") == 0)
+		*p = (struct platform){ .os = "linux", .arch = "arm", .variant = "v7" };
+	else if (strcmp(p->arch, "armel") == 0)
+		*p = (struct platform){ .os = "linux", .arch = "arm", .variant = "v6" };
+	if (p->variant[0] >= '5' && p->variant[0] <= '8' && !p->variant[1])
+		memcpy(p->variant, (char[]){ 'v', p->variant[0], '\0' }, 3);
+	if (strcmp(p->arch, "arm64") == 0 && (strcmp(p->variant, "v8") == 0 || strcmp(p->variant, "v8.0") == 0))
+		p->variant[0] = '\0';
+	if (strcmp(p->arch, "amd64") == 0 && strcmp(p->variant, "v1") == 0)
+		p->variant[0] = '\0';
+	if (strcmp(p->arch, "arm") == 0 && !p->variant[0])
+		memcpy(p->variant, "v7", 3);
+}
+
+struct platform platform_host(void)
+{
+#if defined(__x86_64__)
+	return (struct platform){ "linux", "amd64", "" };
+#elif defined(__aarch64__)
+	return (struct platform){ "linux", "arm64", "" };
+#else
+	return (struct platform){ "linux", "arm", "v7" };
+#endif
+}
+
+int platform_parse(const char *text, struct platform *out, struct err *e)
+{
+	memset(out, 0, sizeof(*out));
+	if (sscanf(text, "%15[^/]/%15[^/]/%7[^/]", out->os, out->arch, out->variant) < 2)
+		return err_set(e, -EINVAL, "platform %s: must be OS/ARCH[/VARIANT], as in linux/arm/v7", text);
+	normalise(out);
+	return 0;
+}
+
+/* 0: does not run here; more is better. On arm a lower version runs on a higher one; amd64 variants above the plain one are not claimed. */
+static int score(const struct platform *want, const struct platform *have)
+{
+	if (strcmp(want->os, have->os) != 0 || strcmp(want->arch, have->arch) != 0)
+		return 0;
+	if (strcmp(want->variant, have->variant) == 0)
+		return 100;
+	if (strcmp(want->arch, "arm") == 0 && have->variant[0] == 'v' && have->variant[1] >= '5' &&
+	    have->variant[1] <= want->variant[1])
+		return have->variant[1];
+	return 0;
+}
+
+static bool is_index_type(const char *t)
+{
+	return strcmp(t, "application/vnd.oci.image.index.v1+json") == 0 ||
+		strcmp(t, "application/vnd.docker.distribution.manifest.list.v2+json") == 0;
+}
+
+static bool is_manifest_type(const char *t)
+{
+	return strcmp(t, "application/vnd.oci.image.manifest.v1+json") == 0 ||
+		strcmp(t, "application/vnd.docker.distribution.manifest.v2+json") == 0;
+}
+
+int image_kind(struct span json, const char *content_type, enum image_kind *out, struct err *e)
+{
+	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_val *root = yyjson_doc_get_root(doc);
+	bool has_manifests = yyjson_obj_get(root, "manifests"), has_layers = yyjson_obj_get(root, "layers") ||
+		yyjson_obj_get(root, "config");
+	char type[128], peer[128];
+	int r = 0;
+
+	copy(yyjson_obj_get(root, "mediaType"), type, sizeof(type));
+	snprintf(peer, sizeof(peer), "%s", content_type);
+	peer[strcspn(peer, "; ")] = '\0';
+	if (!yyjson_is_obj(root))
+		r = err_set(e, -EBADMSG, "manifest: not a JSON object");
+	else if (has_manifests == has_layers)
+		r = err_set(e, -EBADMSG, has_layers ? "manifest: is an index and a manifest at once: refused" :
+			"manifest: neither an index nor a manifest (Docker schema 1 is not supported)");
+	else if (type[0] && peer[0] && (is_index_type(peer) || is_manifest_type(peer)) && strcmp(type, peer) != 0)
+		r = err_set(e, -EBADMSG, "manifest: says it is %s, the registry says %s: refused", type, peer);
+	else if (type[0] && !(has_manifests ? is_index_type(type) : is_manifest_type(type)))
+		r = err_set(e, -EBADMSG, "manifest: media type %.100s is not supported", type);
+	*out = has_manifests ? IMAGE_INDEX : IMAGE_MANIFEST;
+	yyjson_doc_free(doc);
+	return r;
+}
+
+int image_index_choose(struct span json, const struct platform *want, struct descriptor *out, struct err *e)
+{
+	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "manifests"), *item;
+	char there[200] = "";
+	int best = 0, r = -ENOENT;
+	size_t at, max;
+
+	yyjson_arr_foreach(list, at, max, item) {
+		yyjson_val *platform = yyjson_obj_get(item, "platform");
+		struct platform have = { "", "", "" };
+		char type[128];
+		size_t len = strlen(there);
+		int s;
+
+		copy(yyjson_obj_get(item, "mediaType"), type, sizeof(type));
+		if (!is_manifest_type(type) && !is_index_type(type))
+			continue;	/* attestations and what is yet to come: skipped, never an error */
+		copy(yyjson_obj_get(platform, "os"), have.os, sizeof(have.os));
+		copy(yyjson_obj_get(platform, "architecture"), have.arch, sizeof(have.arch));
+		copy(yyjson_obj_get(platform, "variant"), have.variant, sizeof(have.variant));
+		normalise(&have);
+		/* Without a platform: of last resort; the image config is checked anyway. */
+		s = platform ? score(want, &have) : 1;
+		if (platform)
+			snprintf(there + len, sizeof(there) - len, "%s%s/%s%s%s", len ? ", " : "", have.os, have.arch,
+				have.variant[0] ? "/" : "", have.variant);
+		if (s > best && read_descriptor(item, out) == 0) {
+			best = s;
+			r = 0;
+		}
+	}
+	yyjson_doc_free(doc);
+	if (r == 0)
+		return 0;
+	return err_set(e, -ENOENT, "the image has nothing for %s/%s%s%s; it has: %s", want->os, want->arch,
+		want->variant[0] ? "/" : "", want->variant, there[0] ? there : "nothing");
+}
+
+static int compression_of(const char *type, enum layer_compression *out)
+{
+	static const struct { const char *type; enum layer_compression value; } kinds[] = {
+		{ "application/vnd.oci.image.layer.v1.tar", LAYER_TAR },
+		{ "application/vnd.oci.image.layer.v1.tar+gzip", LAYER_GZIP },
+		{ "application/vnd.oci.image.layer.v1.tar+zstd", LAYER_ZSTD },
+		{ "application/vnd.oci.image.layer.nondistributable.v1.tar", LAYER_TAR },
+		{ "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", LAYER_GZIP },
+		{ "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", LAYER_ZSTD },
+		{ "application/vnd.docker.image.rootfs.diff.tar", LAYER_TAR },
+		{ "application/vnd.docker.image.rootfs.diff.tar.gzip", LAYER_GZIP },
+		{ "application/vnd.docker.image.rootfs.diff.tar.zstd", LAYER_ZSTD },
+		{ "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", LAYER_GZIP },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(type, kinds[i].type) == 0) {
+			*out = kinds[i].value;
+			return 0;
+		}
+	return -ENOTSUP;
+}
+
+int image_manifest_read(struct span json, struct manifest *out, struct err *e)
+{
+	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_val *root = yyjson_doc_get_root(doc), *config = yyjson_obj_get(root, "config"), *item;
+	yyjson_val *layers = yyjson_obj_get(root, "layers"), *type = yyjson_obj_get(config, "mediaType");
+	size_t at, max;
+	int r = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (read_descriptor(config, &out->config) < 0 || !yyjson_is_arr(layers))
+		r = err_set(e, -EBADMSG, "manifest: config or layers are malformed");
+	else if (!is(type, "application/vnd.oci.image.config.v1+json") && !is(type, "application/vnd.docker.container.image.v1+json"))
+		r = err_set(e, -ENOTSUP, "manifest: not a container image (config is of type %.100s)",
+			yyjson_is_str(type) ? yyjson_get_str(type) : "unknown");
+	else if (out->config.size > CONFIG_MANIFEST_MAX)
+		r = err_set(e, -EFBIG, "image config: larger than %d bytes", CONFIG_MANIFEST_MAX);
+	else if (yyjson_arr_size(layers) > CONFIG_LAYERS_MAX || yyjson_arr_size(layers) == 0)
+		r = err_set(e, -EFBIG, "image has %zu layers; 1 to %d are supported", yyjson_arr_size(layers), CONFIG_LAYERS_MAX);
+	yyjson_arr_foreach(layers, at, max, item) {
+		struct image_layer *l;
+		char kind[128];
+
+		if (r < 0)
+			break;
+		l = &out->layer[out->layer_count++];
+		copy(yyjson_obj_get(item, "mediaType"), kind, sizeof(kind));
+		if (read_descriptor(item, &l->blob) < 0)
+			r = err_set(e, -EBADMSG, "manifest: layer %zu is malformed", at);
+		else if (compression_of(kind, &l->compression) < 0)
+			r = err_set(e, -ENOTSUP, "manifest: layer %zu is of type \"%s\", which is not supported", at, kind);
+	}
+	yyjson_doc_free(doc);
+	return r;
+}
+
+int image_config_read(struct span json, const struct platform *want, struct manifest *m, struct err *e)
+{
+	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_val *root = yyjson_doc_get_root(doc), *rootfs = yyjson_obj_get(root, "rootfs"), *item;
+	yyjson_val *ids = yyjson_obj_get(rootfs, "diff_ids");
+	struct platform have = { "", "", "" };
+	size_t at, max;
+	int r = 0;
+
+	copy(yyjson_obj_get(root, "os"), have.os, sizeof(have.os));
+	copy(yyjson_obj_get(root, "architecture"), have.arch, sizeof(have.arch));
+	copy(yyjson_obj_get(root, "variant"), have.variant, sizeof(have.variant));
+	normalise(&have);
+	if (!is(yyjson_obj_get(rootfs, "type"), "layers"))
+		r = err_set(e, -EBADMSG, "image config: rootfs.type is not \"layers\"");
+	else if (yyjson_arr_size(ids) != m->layer_count)
+		r = err_set(e, -EBADMSG, "image config: %zu diff_ids for %zu layers", yyjson_arr_size(ids), m->layer_count);
+	else if (score(want, &have) == 0)
+		r = err_set(e, -ENOENT, "the image is for %s/%s%s%s, this board runs %s/%s%s%s", have.os, have.arch,
+			have.variant[0] ? "/" : "", have.variant, want->os, want->arch, want->variant[0] ? "/" : "", want->variant);
+	yyjson_arr_foreach(ids, at, max, item) {
+		if (r == 0 && (!yyjson_is_str(item) ||
+		    digest_parse(span_of(yyjson_get_str(item), yyjson_get_len(item)), &m->layer[at].diff_id) < 0))
+			r = err_set(e, -EBADMSG, "image config: diff_id %zu is not a sha256 digest", at);
+	}
+	yyjson_doc_free(doc);
+	return r;
+}
