@@ -274,7 +274,9 @@ static void one(const char *what, const char *arg)
 
 		getrlimit(atoi(arg), &l);
 		printf("rlimit %s=%llu %llu\n", arg, (unsigned long long)l.rlim_cur, (unsigned long long)l.rlim_max);
-	} else if (!strcmp(what, "sys"))
+	} else if (!strcmp(what, "key"))
+		result("key", arg, syscall(SYS_keyctl, 10, -3, "user", arg, 0) > 0 ? 1 : -1);
+	else if (!strcmp(what, "sys"))
 		system_call(arg);
 	else if (!strcmp(what, "setuid"))
 		result("setuid", arg, setuid((uid_t)atoi(arg)));

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""PID 1 in namespaces on the host, with scripted jobs (fake_job.c) and a small program in its units (guest.c)."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import tempfile
+import time
+import zlib
+
+import bundle_kit
+import record_writer
+
+ROOT = bundle_kit.ROOT
+BUILD = bundle_kit.BUILD
+
+UNIT = dict(description="", path="/nowhere.container", current="", error="", restart=5, pull=0, restart_sec_ms=100,
+            restart_max_sec_ms=1000, start_limit_burst=0, start_limit_interval_ms=10000, timeout_start_ms=10000,
+            timeout_stop_ms=3000, stop_signal=int(signal.SIGTERM), is_critical=0, is_enabled=1, after=())
+NO, ON_SUCCESS, ON_FAILURE, ON_ABNORMAL, ON_ABORT, ALWAYS = range(6)
+MISSING, PULL_ALWAYS, NEVER = range(3)
+
+
+def units_max():
+    return int(re.search(r"CONFIG_UNITS_MAX (\d+)", (BUILD / "config.h").read_text()).group(1))
+
+
+def table(units, error=""):
+    """struct unit_table of lib/unit_table.h."""
+    body = b""
+    for name, u in units.items():
+        u = {**UNIT, **u}
+        image = u.get("image", f"registry.test/{name}:1")
+        body += struct.pack("<64s128s256s256s72s384s", *(s.encode() for s in (
+            name, u["description"], u["path"], image, u["current"], u["error"])))
+        body += struct.pack("<11I", *(u[k] for k in (
+            "restart", "pull", "restart_sec_ms", "restart_max_sec_ms", "start_limit_burst", "start_limit_interval_ms",
+            "timeout_start_ms", "timeout_stop_ms", "stop_signal", "is_critical", "is_enabled")))
+        after = [list(units).index(a) + 1 for a in u["after"]]
+        body += struct.pack("<4I", *(after + [0] * (4 - len(after))))
+    entry = 1220
+    assert len(body) == entry * len(units)
+    body = body.ljust(entry * units_max(), b"\0")
+    size = 8 + 16 + 384 + len(body)
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 1, size, crc, len(units), error.encode())
+    return head(zlib.crc32(head(0) + body)) + body
+
+
+def musl(source, to, *more):
+    cc = BUILD / "deps" / "bin" / "musl-gcc"
+    subprocess.run([str(cc) if cc.exists() else "gcc", "-static", "-O1", "-D_GNU_SOURCE", "-I", ROOT / "lib", "-o", to,
+                    source, *more], check=True)
+
+
+class Tools:
+    """Compiled once for all boards of a test run."""
+
+    def __init__(self, base):
+        self.job, self.guest = base / "fake_job", base / "guest"
+        musl(ROOT / "tests/tools/fake_job.c", self.job, ROOT / "lib/job.c")
+        musl(ROOT / "tests/tools/guest.c", self.guest)
+
+
+class Board:
+    def __init__(self, base, tools):
+        self.base = pathlib.Path(base)
+        self.bin, self.etc, self.data = self.base / "bin", self.base / "etc", self.base / "data"
+        self.script = self.bin / "script"
+        for d in (self.script, self.etc, self.data):
+            d.mkdir(parents=True)
+        os.chmod(self.base, 0o755)
+        shutil.copy2(os.environ.get("CORACLE_INIT", bundle_kit.INIT), self.bin / "coracle-init")
+        os.symlink("coracle-init", self.bin / "coracle")
+        for name in ("coracle-bundle", "coracle-fetch"):
+            shutil.copy2(tools.job, self.bin / name)
+        self.tools = tools
+        self.units = {}
+        self.conf(data_dir=str(self.data), console="none", hostname="bench")
+        self.write_units()
+        self.process = self.pid = None
+        self.rootfs = self.base / "rootfs"
+        for d in ("proc", "sys", "dev", "tmp", "etc"):
+            (self.rootfs / d).mkdir(parents=True)
+        shutil.copy2(tools.guest, self.rootfs / "guest")
+
+    def conf(self, **keys):
+        keys.setdefault("host", "yes")
+        (self.etc / "board.conf").write_text("".join(f"{k.replace('_', '-')}={v}\n" for k, v in keys.items()))
+
+    def write_units(self, name="table"):
+        (self.script / name).write_bytes(table(self.units))
+
+    def unit(self, name, *args, namespaces=None, **keys):
+        """A unit that runs the guest with ARGS; its image counts as pulled unless current="" is asked for."""
+        keys.setdefault("current", "sha256:" + "0" * 64)
+        self.units[name] = keys
+        config = json.loads(json.dumps(bundle_kit.CONFIG))
+        config["process"]["args"] = ["/guest", *map(str, args)]
+        if namespaces:
+            config["linux"]["namespaces"] = [{"type": t} for t in namespaces]
+        (self.script / f"record.{name}").write_bytes(record_writer.oci(config, self.base))
+        self.write_units()
+
+    def say(self, verb, *lines):
+        (self.script / verb).write_text("".join(l + "\n" for l in lines))
+
+    def log_of_jobs(self):
+        path = self.script / "log"
+        return path.read_text().split() if path.exists() else []
+
+    def command(self, *more):
+        return ["unshare", "--fork", "--pid", "--mount", "--mount-proc", "--uts", "--ipc", "--kill-child=SIGKILL",
+                *more, str(self.bin / "coracle-init"), "--etc", str(self.etc)]
+
+    def start(self, *more):
+        self.output = open(self.base / "output", "ab")
+        self.process = subprocess.Popen(self.command(*more), stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=self.output)
+        self.wait(lambda: self.find_pid() and os.path.exists(self.socket()), "control socket")
+        return self
+
+    def find_pid(self):
+        try:
+            pids = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        except OSError:
+            return None
+        self.pid = int(pids[0]) if pids else None
+        return self.pid
+
+    def socket(self):
+        return f"/proc/{self.pid}/root/run/coracle/control"
+
+    def coracle(self, *args, check=True, **kw):
+        p = subprocess.run([self.bin / "coracle", "--socket", self.socket(), *args], capture_output=True, text=True,
+                           timeout=20, **kw)
+        assert not check or p.returncode == 0, (args, p.returncode, p.stdout, p.stderr)
+        return p
+
+    def status(self, name=None):
+        s = json.loads(self.coracle("status", "--json").stdout)
+        if not name:
+            return s
+        return next((u for u in s["units"] if u["name"] == name), None)
+
+    def state(self, name):
+        return (self.status(name) or {}).get("state")
+
+    def log(self):
+        return self.coracle("log").stdout
+
+    def wait(self, what, name="", timeout=15):
+        """Until WHAT() is true; its value."""
+        end = time.monotonic() + timeout
+        while True:
+            value = what()
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(f"not in {timeout} s: {name or what}\n{self.told()}")
+            time.sleep(0.02)
+
+    def wait_state(self, name, state, timeout=15):
+        self.wait(lambda: self.state(name) == state, f"{name} {state}", timeout)
+        return self.status(name)
+
+    def told(self):
+        try:
+            return self.coracle("status", check=False).stdout + self.coracle("log", check=False).stdout
+        except Exception as e:
+            return f"{e}; {(self.base / 'output').read_text()}"
+
+    def children(self, pid=None):
+        """Host pids of the children of PID 1 (or of one of them)."""
+        pid = pid or self.pid
+        try:
+            return [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    def comm(self, pid):
+        try:
+            return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+        except OSError:
+            return ""
+
+    def zombies(self):
+        found = []
+        for pid in self.children():
+            try:
+                stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                continue
+            if stat.rsplit(")", 1)[1].split()[0] == "Z":
+                found.append(pid)
+        return found
+
+    def mounts(self):
+        return pathlib.Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()
+
+    def cgroup_dir(self):
+        """Of this board, or None on a host without cgroup v2."""
+        for u in self.status()["units"]:
+            if u["cgroup"]:
+                return pathlib.Path(u["cgroup"]).parent
+        return None
+
+    def stop(self, how="poweroff", timeout=30):
+        """Through PID 1; the wait status of `unshare`."""
+        if self.process and self.process.poll() is None:
+            self.coracle(how, check=False)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                told = self.told()
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError("did not go down\n" + told)
+        return self.process.returncode if self.process else None
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def scratch():
+    return tempfile.TemporaryDirectory(prefix="coracle-init-")
