@@ -11,6 +11,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *help;	/* NULL: not for people */
 } commands[] = {
+	{ "compile", cmd_compile, "compile BUNDLE    config.json of any OCI bundle -> run record beside it" },
 	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
 	{ "unpack", cmd_unpack, NULL },
 };

@@ -3,6 +3,7 @@
 #ifndef CORACLE_COMMANDS_H
 #define CORACLE_COMMANDS_H
 
+int cmd_compile(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
 
