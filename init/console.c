@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The console helper. Whoever types here stands at the board and is root.
- * The terminal is in raw mode while a line is typed and as it was while a command
- * runs; a command is a forked child, so that Ctrl-C ends the command, not
- * the console. PID 1 starts the helper again when it ends. Never allocates.
+ * The terminal is in raw mode; a command is a forked child, so that Ctrl-C
+ * ends the command, not the console. PID 1 starts the helper again when it
+ * ends. Never allocates.
  */
 #include "console.h"
 
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -186,30 +187,49 @@ static void redraw(const struct console_line *l, size_t old_len, size_t old_curs
 	}
 }
 
-/* Bytes not yet taken stay for the next line: whoever pastes several lines gets them all. */
+static volatile sig_atomic_t is_told_to_end;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	is_told_to_end = 1;
+}
+
+/* Bytes not yet taken stay for the next line: whoever pastes several lines, or types while a command runs, loses none. */
 static struct {
-	unsigned char at[256];
+	unsigned char at[512];
 	size_t len, pos;
+	bool is_over;
 } input;
 
-static int next_byte(void)
+/* Reads what there is; what finds no room is lost. */
+static void fill_input(void)
 {
 	ssize_t n;
 
-	while (input.pos == input.len) {
-		n = read(0, input.at, sizeof(input.at));
-		if (n < 0 && errno == EAGAIN) {
-			struct pollfd p = { .fd = 0, .events = POLLIN };
-
-			poll(&p, 1, -1);
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		input.len = (size_t)n;
+	if (input.pos) {
+		memmove(input.at, input.at + input.pos, input.len - input.pos);
+		input.len -= input.pos;
 		input.pos = 0;
+	}
+	if (input.len == sizeof(input.at))
+		input.len--;
+	n = read(0, input.at + input.len, sizeof(input.at) - input.len);
+	if (n > 0)
+		input.len += (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		input.is_over = true;
+}
+
+static int next_byte(void)
+{
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+
+	while (input.pos == input.len) {
+		if (input.is_over || is_told_to_end)
+			return -1;
+		if (poll(&p, 1, -1) > 0)
+			fill_input();
 	}
 	return input.at[input.pos++];
 }
@@ -249,11 +269,34 @@ static void raw_mode(const struct termios *was)
 	tcsetattr(0, TCSADRAIN, &t);
 }
 
-/* Ctrl-C while a command runs: by the terminal where it is ours, else nothing can send it. */
+/* The terminal stays raw while a command runs, so that Ctrl-C is ours to pass on, whoever the terminal belongs to. */
+static void watch(pid_t pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+	struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
+
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		if (is_told_to_end)
+			kill(pid, SIGTERM);
+		p[1].fd = input.is_over ? -1 : 0;
+		if (poll(p, 2, pidfd < 0 ? 50 : -1) <= 0 || !p[1].revents)
+			continue;
+		fill_input();
+		if (input.len && memchr(input.at, CTRL_C, input.len)) {
+			input.len = input.pos = 0;
+			kill(-pid, SIGINT);
+			kill(pid, SIGINT);
+		}
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+	if (WIFSIGNALED(status))
+		put_text("^C\r\n");
+}
+
 static void run(int argc, char **argv)
 {
 	pid_t pid;
-	int status;
 
 	fflush(stdout);
 	pid = fork();
@@ -263,18 +306,12 @@ static void run(int argc, char **argv)
 	}
 	if (pid == 0) {
 		setpgid(0, 0);
-		tcsetpgrp(0, getpid());
 		signal(SIGINT, SIG_DFL);
-		signal(SIGTTOU, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
 		_exit(client_main(argc, argv));
 	}
 	setpgid(pid, pid);
-	tcsetpgrp(0, pid);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	tcsetpgrp(0, getpgrp());
-	if (WIFSIGNALED(status))
-		put_text("\n");
+	watch(pid);
 }
 
 static void run_line(char *line, const char *socket)
@@ -288,14 +325,6 @@ static void run_line(char *line, const char *socket)
 		fprintf(stderr, "coracle: this is the console\n");
 	else if (n)
 		run(n + 3, word);
-}
-
-/* End of input is a key on a terminal, and it stays one; on a line that hung up it comes again at once. */
-static bool is_hung_up(void)
-{
-	struct pollfd p = { .fd = 0, .events = POLLIN };
-
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
 /* The one line at the start, once PID 1 knows what to say: its own words are the newest "PID 1 ready" in status. */
@@ -317,36 +346,36 @@ static void greet(const char *socket)
 
 int console_main(const char *socket)
 {
+	struct sigaction term = { .sa_handler = on_term };	/* no SA_RESTART: poll returns */
 	struct console_line line = { .len = 0 };
 	bool is_terminal = isatty(0);
 	struct termios was;
 
 	prctl(PR_SET_NAME, "console");
 	signal(SIGINT, SIG_IGN);
-	signal(SIGTTOU, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	sigaction(SIGTERM, &term, NULL);
 	if (is_terminal && tcgetattr(0, &was) < 0)
 		return 1;
-	/* Whoever was killed here may have left it raw. */
 	if (is_terminal) {
+		/* One that was killed here before may have left it raw. */
 		was.c_lflag |= ECHO | ICANON | ISIG | IEXTEN;
 		was.c_iflag |= ICRNL;
 		was.c_oflag |= OPOST | ONLCR;
-		tcsetattr(0, TCSADRAIN, &was);
+		raw_mode(&was);
 	}
 	greet(socket);
-	for (;;) {
-		enum console_key k;
+	while (!is_told_to_end) {
+		enum console_key k = read_line(&line);
 
-		if (is_terminal)
-			raw_mode(&was);
-		k = read_line(&line);
 		put_text("\r\n");
-		if (is_terminal)
-			tcsetattr(0, TCSADRAIN, &was);
-		if (k == CONSOLE_END && (!is_terminal || is_hung_up()))
-			return !is_terminal ? 0 : 1;
+		if (k == CONSOLE_END && input.is_over)
+			break;
 		if (k == CONSOLE_ENTER)
 			run_line(line.text, socket);
 	}
+	if (is_terminal)
+		tcsetattr(0, TCSADRAIN, &was);
+	return is_terminal && !is_told_to_end;
 }

@@ -93,7 +93,8 @@ static bool is_job(const struct pid1 *p, pid_t pid)
 
 static void say_stranger(struct pid1 *p, pid_t pid, int status)
 {
-	if (p->strangers++ < STRANGERS_SAID)
+	sup_reaped_stranger(p, pid, status);
+	if (p->strangers <= STRANGERS_SAID)
 		plog("reaped process %d, an orphan (%s %d)", (int)pid, WIFSIGNALED(status) ? "signal" : "code",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }

@@ -20,6 +20,8 @@
 #include "unit.h"
 #include "unit_table.h"
 
+enum { STRANGERS_KEPT = 32 };
+
 /* One unit: what its file says, where it stands. Its published half is status->unit[same index]. */
 struct unit {
 	bool is_used;
@@ -85,7 +87,11 @@ struct pid1 {
 	bool is_umount_wanted;
 	uint64_t now_ms;		/* of this turn of the loop */
 	bool has_unreaped;		/* children are left over from this turn */
-	unsigned strangers;		/* unknown children reaped */
+	unsigned strangers;		/* unknown children reaped; the last ones: */
+	struct {
+		pid_t pid;
+		int status;
+	} stranger[STRANGERS_KEPT];
 };
 
 #endif

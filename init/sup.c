@@ -40,6 +40,11 @@ void sup_say(struct pid1 *p, unsigned i, const char *reason)
 	status_end(p->status);
 }
 
+static bool is_under_way(enum unit_state state)
+{
+	return state == UNIT_PULLING || state == UNIT_PREPARING || state == UNIT_STARTING;
+}
+
 static void publish_state(struct pid1 *p, unsigned i)
 {
 	struct status_unit *s = &p->status->unit[i];
@@ -50,7 +55,7 @@ static void publish_state(struct pid1 *p, unsigned i)
 	s->since_ms = p->now_ms;
 	s->pid = u->pid;
 	s->bytes_done = s->bytes_total = 0;
-	if (u->state == UNIT_RUNNING || u->state == UNIT_WAITING)
+	if (u->state == UNIT_RUNNING || u->state == UNIT_WAITING || is_under_way(u->state))
 		s->reason[0] = '\0';
 	status_end(p->status);
 }
@@ -67,6 +72,8 @@ void sup_event(struct pid1 *p, unsigned i, enum unit_event event)
 		if (step.action != UNIT_DO_NOTHING)
 			u->timer_ms = 0;
 		publish_state(p, i);
+		if (event == UNIT_EV_STOP && u->state == UNIT_INACTIVE)
+			sup_say(p, i, "stopped");
 	}
 	if (is_new && u->state != UNIT_WAITING)
 		plog("unit %s: %s%s%s", u->entry.name, unit_state_name(u->state),
@@ -113,11 +120,13 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 static void end_if_over(struct pid1 *p, unsigned i)
 {
 	struct unit *u = &p->units[i];
-	struct unit_end end = u->end;
+	struct unit_end end;
 
 	if (!u->is_launched || u->starter || u->pid)
 		return;
 	sup_hear_start(p, i);
+	if (u->pid)
+		return;
 	if (u->report_fd >= 0)
 		close(u->report_fd);
 	if (u->pidfd >= 0)
@@ -125,9 +134,10 @@ static void end_if_over(struct pid1 *p, unsigned i)
 	u->report_fd = u->pidfd = -1;
 	u->is_launched = false;
 
+	end = u->end;
 	if (u->is_timed_out)
 		end = (struct unit_end){ UNIT_END_TIMEOUT, 0 };
-	else if (u->has_start_failed || !u->has_end)
+	else if (u->has_start_failed || !u->has_end)	/* or the starter died before its program was there */
 		end = (struct unit_end){ UNIT_END_START, 0 };
 	else if (end.kind == UNIT_END_SIGNAL && end.value == SIGKILL && was_oom(&p->status->unit[i]))
 		end.kind = UNIT_END_OOM;
@@ -142,6 +152,39 @@ static void end_if_over(struct pid1 *p, unsigned i)
 	judge(p, i, &end, u->start_text);
 }
 
+static void end_of(struct unit_end *end, int status)
+{
+	end->kind = WIFSIGNALED(status) ? UNIT_END_SIGNAL : UNIT_END_EXIT;
+	end->value = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* A program's process that was killed between its clone and the report of it: PID 1 reaped it without knowing whose it was. */
+static bool was_reaped(struct pid1 *p, pid_t pid, struct unit_end *end)
+{
+	for (unsigned k = 0; k < STRANGERS_KEPT; k++) {
+		if (p->stranger[k].pid != pid)
+			continue;
+		end_of(end, p->stranger[k].status);
+		p->stranger[k].pid = 0;
+		return true;
+	}
+	return false;
+}
+
+void sup_reaped_stranger(struct pid1 *p, pid_t pid, int status)
+{
+	bool is_start_out = false;
+
+	for (unsigned i = 0; i < p->units_len; i++)
+		is_start_out |= p->units[i].starter > 0;
+	/* Numbers come round again: what is kept is only as old as the starts that are out. */
+	if (!is_start_out)
+		memset(p->stranger, 0, sizeof(p->stranger));
+	p->stranger[p->strangers % STRANGERS_KEPT].pid = is_start_out ? pid : 0;
+	p->stranger[p->strangers % STRANGERS_KEPT].status = status;
+	p->strangers++;
+}
+
 static void take_report(struct pid1 *p, unsigned i, const struct start_report *r, int pidfd)
 {
 	struct unit *u = &p->units[i];
@@ -149,8 +192,12 @@ static void take_report(struct pid1 *p, unsigned i, const struct start_report *r
 
 	switch (r->kind) {
 	case START_CREATED:
-		u->pid = r->pid;
 		u->pidfd = pidfd;
+		if (was_reaped(p, r->pid, &u->end)) {
+			u->has_end = true;
+			return;
+		}
+		u->pid = r->pid;
 		status_begin(p->status);
 		s->pid = u->pid;
 		status_end(p->status);
@@ -211,8 +258,7 @@ bool sup_reaped(struct pid1 *p, pid_t pid, int status)
 		} else {
 			u->pid = 0;
 			u->has_end = true;
-			u->end.kind = WIFSIGNALED(status) ? UNIT_END_SIGNAL : UNIT_END_EXIT;
-			u->end.value = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+			end_of(&u->end, status);
 			if (p->status->unit[i].cgroup[0])
 				cgroup_kill(p->status->unit[i].cgroup);
 		}
@@ -328,11 +374,11 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 				next = now_ms;
 			}
 		}
-		if (u->is_dirty && sup_is_clean(p, i) && u->is_gone)
+		if (u->is_dirty && !u->is_launched && sup_is_clean(p, i) && u->is_gone)
 			next = now_ms;
 		if (u->timer_ms && (!next || u->timer_ms < next))
 			next = u->timer_ms;
-		if (u->is_dirty && (!next || next > now_ms + 50))
+		if (u->is_dirty && !u->is_launched && (!next || next > now_ms + 50))
 			next = now_ms + 50;
 	}
 	return next;

@@ -44,6 +44,9 @@ void sup_hear_all_starts(struct pid1 *p);
 /* PID belongs to a unit: takes it in, true. */
 bool sup_reaped(struct pid1 *p, pid_t pid, int status);
 
+/* PID was nobody's that is known: remembered while starts are out, see sup.c. */
+void sup_reaped_stranger(struct pid1 *p, pid_t pid, int status);
+
 /* Network or data came: what backs off after a failed pull tries again now. */
 void sup_retry_pulls(struct pid1 *p);
 

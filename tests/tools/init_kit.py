@@ -80,7 +80,6 @@ class Board:
         self.tools = tools
         self.units = {}
         self.conf(data_dir=str(self.data), console="none", hostname="bench")
-        self.write_units()
         self.process = self.pid = None
         self.rootfs = self.base / "rootfs"
         for d in ("proc", "sys", "dev", "tmp", "etc"):
@@ -103,7 +102,6 @@ class Board:
         if namespaces:
             config["linux"]["namespaces"] = [{"type": t} for t in namespaces]
         (self.script / f"record.{name}").write_bytes(record_writer.oci(config, self.base))
-        self.write_units()
 
     def say(self, verb, *lines):
         (self.script / verb).write_text("".join(l + "\n" for l in lines))
@@ -117,6 +115,8 @@ class Board:
                 *more, str(self.bin / "coracle-init"), "--etc", str(self.etc)]
 
     def start(self, *more):
+        if not (self.script / "table").exists():
+            self.write_units()
         self.output = open(self.base / "output", "ab")
         self.process = subprocess.Popen(self.command(*more), stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.output)
