@@ -162,7 +162,7 @@ int compile_bundle(int dir, const char *path, struct record_build *out, struct e
 out:
 	yyjson_doc_free(doc);
 	free(layers);
-	return r < 0 ? err_prefix(e, r, "%s: ", path) : 0;
+	return r < 0 ? err_prefix(e, r, "%s", path) : 0;
 }
 
 void compile_record_name(const struct record_head *r, char out[COMPILE_NAME_MAX])

@@ -3,6 +3,7 @@
  * config.json's linux.seccomp into BPF, by libseccomp, for the architecture this program was built for (runtime-spec config-linux.md "Seccomp").
  * libseccomp's code checks the architecture before anything else and, on x86-64, lets no x32 number through unless x32 was asked for.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -172,7 +173,7 @@ static int architectures(struct compile *c, scmp_filter_ctx ctx, const struct jv
 			return err_set(c->e, -EBADMSG, "%s: is no SCMP_ARCH_ name", one.path);
 		snprintf(name, sizeof(name), "%s", text + 10);
 		for (k = 0; name[k]; k++)
-			name[k] |= 0x20;
+			name[k] = (char)tolower((unsigned char)name[k]);
 		arch = seccomp_arch_resolve_name(name);
 		/* Those that this kernel cannot run cost nothing but room: only our own family is compiled in. */
 		if (arch == 0)
