@@ -91,6 +91,8 @@ _Noreturn void enter_program(struct start_context *c)
 	int r;
 
 	wait_for_go(c);
+	if (c->record->flags & RECORD_TERMINAL)
+		start_note(c, "terminal", "process.terminal is not supported yet: the program gets plain 0, 1, 2", 0);
 	r = enter_namespaces(c);
 	if (r == 0)
 		r = enter_mounts(c);

@@ -113,6 +113,9 @@ static int change_user(struct start_context *c)
 {
 	const struct record_head *r = c->record;
 
+	/* To setresuid(2) this means "leave it": the program would stay root. */
+	if (r->uid == UINT32_MAX || r->gid == UINT32_MAX)
+		return start_fail(c, "user", "4294967295 is no id", 0);
 	/* Without an explicit call the caller's groups would stay (CVE-2023-25173). */
 	if (setgroups(r->groups.count, record_items(r, r->groups)) < 0)
 		return start_fail(c, "user", "setgroups", errno);

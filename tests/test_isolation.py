@@ -217,6 +217,12 @@ def test_set_user_id_does_nothing(kit):
     assert "ids=1000:1000" in out and "setuid 0!EPERM" in out
 
 
+@pytest.mark.parametrize("which", ["uid", "gid"])
+def test_cve_2024_40635_id_that_means_no_change_is_refused(kit, which):
+    p = kit.probe_in("ids", ".", user={"uid": 1000, "gid": 1000, which: 0xFFFFFFFF})
+    assert p.returncode == 125 and "ids=" not in p.stdout and "4294967295" in p.stderr
+
+
 # struct sock_filter: unshare and bpf are EPERM, everything else allowed
 FILTER = [(0x20, 0, 0, 0), (0x15, 2, 0, 272), (0x15, 1, 0, 321), (0x06, 0, 0, 0x7FFF0000), (0x06, 0, 0, 0x00050001)]
 
