@@ -33,6 +33,8 @@
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_HKDF_C
 #define MBEDTLS_ENTROPY_C
+#define MBEDTLS_NO_PLATFORM_ENTROPY
+#define MBEDTLS_ENTROPY_HARDWARE_ALT	/* deps/mbedtls_entropy.c */
 #define MBEDTLS_CTR_DRBG_C
 
 #define MBEDTLS_BIGNUM_C

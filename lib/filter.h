@@ -35,6 +35,10 @@
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
 	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define FILTER_ALLOW(name) FILTER_ALLOW_NR(SYS_##name)
+/* Asked for by a library that can do without: refused with an errno instead of a death. */
+#define FILTER_REFUSE_NR(nr, errnum) \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), \
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (errnum))
 #define FILTER_END FILTER_KILL
 
 /* What a static musl program needs to come up, work in memory and leave. */
