@@ -42,7 +42,7 @@ static const struct sock_filter filter[] = {
 	FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
 	FILTER_ALLOW(setxattr), FILTER_ALLOW(lsetxattr), FILTER_ALLOW(fsetxattr), FILTER_ALLOW(fgetxattr), FILTER_ALLOW(lgetxattr),
 	FILTER_ALLOW(flistxattr), FILTER_ALLOW(llistxattr), FILTER_ALLOW(getxattr), FILTER_ALLOW(listxattr),
-	FILTER_ALLOW(getpid), FILTER_ALLOW(fchdir),
+	FILTER_ALLOW(getpid), FILTER_ALLOW(fchdir), FILTER_ALLOW(umask),
 	FILTER_END,
 };
 

@@ -79,8 +79,7 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 	if (x->header_bytes > HEADER_BYTES_MAX)
 		return 0;
 	if (len > 9 && memcmp(at, "HTTP/", 5) == 0) {	/* a new answer: 100-continue came before */
-		memset(&x->head, 0, sizeof(x->head));
-		x->head.content_length = -1;
+		x->head = (struct net_head){ .content_length = -1, .tls_minor = x->head.tls_minor };
 		x->head.status = (uint32_t)atoi(memchr(at, ' ', len) ? (char *)memchr(at, ' ', len) + 1 : "0");
 	}
 	take_header(at, len, "content-type:", x->head.content_type, sizeof(x->head.content_type));
@@ -174,7 +173,6 @@ static int exchange(CURL *c, const struct net_open *o, struct net_request *q)
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &x);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
 	code = curl_easy_perform(c);
-	x.head.tls_minor = o->tls_minor;
 	send_head(&x);
 	end.failure = classify(code, text);
 	if (code != CURLE_OK)
