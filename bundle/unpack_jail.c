@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The unpack jail: no network, staging and lower layers by descriptor only, the capabilities that file ownership takes. */
+#include <errno.h>
 #include <linux/capability.h>
 
 #include "config.h"
@@ -36,6 +37,7 @@
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN,
 	FILTER_START,
+	FILTER_REFUSE_NR(SYS_prctl, EPERM), /* libcap asks for the bounding set as it comes up */
 	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(newfstatat_or_64),
 	FILTER_ALLOW(readlinkat), FILTER_ALLOW(mkdirat), FILTER_ALLOW(mknodat), FILTER_ALLOW(symlinkat), FILTER_ALLOW(linkat),
 	FILTER_ALLOW(unlinkat), FILTER_ALLOW(fchownat), FILTER_ALLOW(fchown_any), FILTER_ALLOW(fchmod), FILTER_ALLOW(fchmodat),
