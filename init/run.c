@@ -209,7 +209,7 @@ static void name_cgroup(struct run *u)
 
 	if (statfs("/sys/fs/cgroup", &fs) < 0 || (unsigned long)fs.f_type != CGROUP2_SUPER_MAGIC)
 		return;
-	snprintf(u->cgroup, sizeof(u->cgroup), "/sys/fs/cgroup/coracle.run/%d", (int)getpid());
+	snprintf(u->cgroup, sizeof(u->cgroup), "/sys/fs/cgroup/coracle.run.%d", (int)getpid());
 }
 
 static void stop_program(const struct run *u)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -188,6 +189,40 @@ def test_nothing_stays_on_the_host(kit):
     for _ in range(3):
         assert kit.probe_in("exit", 0).returncode == 0
         assert kit.probe_in("exit", 0, cwd="/not/there").returncode == 125
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_stages_killed_at_any_time(kit):
+    """The first child that can be seen (starter, then program) is killed after a delay that sweeps the whole start: never a
+    hang, always a status that says so, no process and no mount left."""
+    b = kit.bundle()
+    token = f"killed-{os.getpid()}"
+    kit.write_record(b, kit.config("echo", token, "sleep", 5000))
+    before = pathlib.Path("/proc/self/mountinfo").read_text()
+    seen = set()
+    for i in range(60):
+        p = start(b)
+        children = pathlib.Path(f"/proc/{p.pid}/task/{p.pid}/children")
+        found = []
+        while not found:
+            found = children.read_text().split()
+        time.sleep(i * 0.00005)
+        for pid in children.read_text().split() or found:
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            out, err = p.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise
+        assert p.returncode in (125, 137), (i, p.returncode, out, err)
+        if p.returncode == 125:
+            assert "starter" in err or "coracle-init" in err
+        seen.add(p.returncode)
+    assert seen == {125, 137}, "the sweep did not reach both stages"
+    assert children_named(token) == []
     assert pathlib.Path("/proc/self/mountinfo").read_text() == before
 
 
@@ -410,6 +445,73 @@ def test_missing_limits_are_one_warning_line(kit):
         assert p.stderr == "" and "\n33\n" in p.stdout
     else:
         assert p.stderr.count("\n") == 1 and "limits skipped" in p.stderr
+
+
+# cgroup v2, in a mount namespace where /sys/fs/cgroup is nothing else
+
+
+def run_on_cgroup2(kit, b, after="", env=None):
+    script = ('umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup || exit 99; "$0" run "$1"; r=$?; '
+              + after + ' exit $r')
+    return subprocess.run(["unshare", "-m", "sh", "-c", script, bundle_kit.INIT, b], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=20)
+
+
+def test_cgroup_is_its_own_view_and_gone_afterwards(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("cat", "/proc/self/cgroup", "cat", "/sys/fs/cgroup/cgroup.procs", "mkdir",
+                                   "/sys/fs/cgroup/sub", "cat", "/proc/self/mountinfo"))
+    p = run_on_cgroup2(kit, b, after='ls -d /sys/fs/cgroup/coracle.run*; echo "left above";')
+    assert p.returncode == 0, p.stderr
+    assert re.search(r"cgroup:\n(.*\n)*0::/\n", p.stdout)
+    assert "cgroup.procs:\n1\nend" in p.stdout
+    assert "mkdir /sys/fs/cgroup/sub!EROFS" in p.stdout
+    assert " /sys/fs/cgroup ro," in p.stdout and "- cgroup2 " in p.stdout
+    assert p.stdout.endswith("end /proc/self/mountinfo\nleft above\n")
+
+
+def test_writable_cgroup_with_groups_inside_is_removed_too(kit):
+    b = kit.bundle()
+    c = kit.config("mkdir", "/sys/fs/cgroup/a", "mkdir", "/sys/fs/cgroup/a/b", "exit", 3)
+    c["mounts"][-1]["options"] = ["nosuid", "noexec", "nodev", "rw"]
+    kit.write_record(b, c)
+    p = run_on_cgroup2(kit, b, after='ls -d /sys/fs/cgroup/coracle.run*;')
+    assert p.returncode == 3
+    assert p.stdout == "mkdir /sys/fs/cgroup/a=0\nmkdir /sys/fs/cgroup/a/b=0\n"
+
+
+def test_failed_start_leaves_no_cgroup(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config("exit", 0, cwd="/not/there"))
+    p = run_on_cgroup2(kit, b, after='ls -d /sys/fs/cgroup/coracle.run*;')
+    assert p.returncode == 125 and p.stdout == ""
+
+
+def test_limit_that_the_kernel_lacks_is_named(kit):
+    b = kit.bundle()
+    c = kit.config("exit", 0)
+    c["_cgroup_files"] = {"nosuch.max": "1", "cgroup.max.depth": "0"}
+    kit.write_record(b, c)
+    p = run_on_cgroup2(kit, b)
+    assert p.returncode == 0 and "nosuch.max" in p.stderr and "cgroup.max.depth" not in p.stderr
+
+
+def test_limit_with_a_bad_value_fails_the_start(kit):
+    b = kit.bundle()
+    c = kit.config("exit", 0)
+    c["_cgroup_files"] = {"cgroup.max.depth": "nonsense"}
+    kit.write_record(b, c)
+    p = run_on_cgroup2(kit, b)
+    assert p.returncode == 125 and "cgroup.max.depth" in p.stderr
+
+
+def test_limit_key_cannot_leave_the_group(kit):
+    b = kit.bundle()
+    c = kit.config("exit", 0)
+    c["_cgroup_files"] = {"../cgroup.max.depth": "1"}
+    kit.write_record(b, c)
+    p = run_on_cgroup2(kit, b)
+    assert p.returncode == 125 and "../cgroup.max.depth" in p.stderr
 
 
 # The whole way: config.json through the compiler
