@@ -20,7 +20,7 @@
 #include "spawn.h"
 #include "text.h"
 
-enum { AGAIN_FIRST_MS = 200, AGAIN_CAP_MS = 10000, SHORT_LIFE_MS = 10000 };
+enum { AGAIN_FIRST_MS = 200, AGAIN_CAP_MS = 10000, LOGGER_CAP_MS = 500, SHORT_LIFE_MS = 10000 };
 
 struct helper_child {
 	struct pid1 *pid1;
@@ -137,7 +137,9 @@ bool helper_reaped(struct pid1 *p, pid_t pid, int status)
 			continue;
 		h->pid = 0;
 		h->fails = is_short ? h->fails + 1 : 0;
-		h->due_ms = p->now_ms + unit_backoff_ms(AGAIN_FIRST_MS, AGAIN_CAP_MS, h->fails);
+		/* Programs wait for the logger once their pipes are full. */
+		h->due_ms = p->now_ms + unit_backoff_ms(AGAIN_FIRST_MS, i == HELPER_LOGGER ? LOGGER_CAP_MS : AGAIN_CAP_MS,
+			h->fails - is_short);
 		if (h->is_replaced) {
 			h->fails = 0;
 			h->due_ms = p->now_ms;
