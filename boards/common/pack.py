@@ -66,6 +66,7 @@ def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modu
     for name, data in order:
         root.file("lib/modules/coracle/%s.ko" % name, data)
     root.file("etc/coracle/modules", "".join("/lib/modules/coracle/%s.ko\n" % n for n, _ in order).encode())
+    root.file("etc/coracle/dhcpcd.conf", (BOARDS / "common/dhcpcd.conf").read_bytes())
     root.file("etc/coracle/board.conf", (board_conf or (BOARDS / board / "board.conf").read_text()).encode())
     if etc_folder:
         etc(root, pathlib.Path(etc_folder))

@@ -25,4 +25,4 @@ boards/common/data.sh "$disk"
 say "booting; the board's serial console follows. Ctrl-A X ends QEMU, as does poweroff at the prompt"
 $QEMU -nodefaults -display none -serial mon:stdio -m 512 -smp 2 -accel "${ACCEL:-tcg,thread=multi}" \
 	-drive id=d0,file="$disk",format=raw,if=none,cache=writethrough -netdev user,id=n0 $DEVICES \
-	-kernel "$O/$board/vmlinuz" -initrd "$O/$board/initramfs.cpio" -append "console=$CONSOLE panic=-1 quiet"
+	-kernel "$O/$board/vmlinuz" -initrd "$O/$board/initramfs.cpio" -append "console=$CONSOLE panic=-1 quiet loglevel=3"
