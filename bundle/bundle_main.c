@@ -13,6 +13,7 @@ static const struct command {
 } commands[] = {
 	{ "compile", cmd_compile, "compile BUNDLE    config.json of any OCI bundle -> run record beside it" },
 	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
+	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
 	{ "unpack", cmd_unpack, NULL },
 };
 

@@ -5,6 +5,7 @@
 
 int cmd_compile(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_units(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
 
 #endif

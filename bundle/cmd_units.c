@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `coracle-bundle units`: with --table-fd the job of docs/seams.md, without it a check of folders for whoever writes units;
+ * --keys prints what becomes of every key, as docs/unit-keys.md holds it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "commands.h"
+#include "file.h"
+#include "job.h"
+#include "quadlet.h"
+#include "unit_keys.h"
+#include "units.h"
+
+struct options {
+	int table_fd, result_fd;
+	const char *store;
+	bool is_keys;
+	const char *const *dirs;
+	size_t count;
+};
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: coracle-bundle units [--store DIR] DIR...\n       coracle-bundle units --keys\n");
+	return 2;
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+	int i = 1;
+
+	*o = (struct options){ .table_fd = -1, .result_fd = -1 };
+	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+		uint64_t n = 0;
+
+		if (strcmp(argv[i], "--keys") == 0) {
+			o->is_keys = true;
+			continue;
+		}
+		if (i + 1 == argc)
+			return -EINVAL;
+		if (strcmp(argv[i], "--store") == 0)
+			o->store = argv[++i];
+		else if (strcmp(argv[i], "--table-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
+			o->table_fd = (int)n, i++;
+		else if (strcmp(argv[i], "--result-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
+			o->result_fd = (int)n, i++;
+		else
+			return -EINVAL;
+	}
+	o->dirs = (const char *const *)argv + i;
+	o->count = (size_t)(argc - i);
+	return o->is_keys || o->count > 0 ? 0 : -EINVAL;
+}
+
+static int print_keys(void)
+{
+	static const char *const words[] = { "honoured", "accepted without effect", "refused" };
+	const char *section = "";
+
+	for (size_t i = 0; unit_keys_at(i); i++) {
+		const struct unit_key *k = unit_keys_at(i);
+
+		if (strcmp(section, k->section) != 0)
+			printf("%s## [%s]\n\n| key | what becomes of it | |\n|---|---|---|\n", i ? "\n" : "", k->section);
+		section = k->section;
+		printf("| %s= | %s | %s |\n", k->name, words[k->kind], k->text);
+	}
+	return fflush(stdout) == 0 ? 0 : 1;
+}
+
+static void say(void *arg, const char *text)
+{
+	fprintf(stderr, "coracle-bundle: %s\n", text);
+}
+
+static int print_units(const struct unit_table *t)
+{
+	int bad = t->error[0] != '\0';
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct unit_entry *u = &t->unit[i];
+
+		if (u->error[0])
+			printf("%-20s refused   %s\n", u->name, u->error);
+		else
+			printf("%-20s ok        %s%s%s%s\n", u->name, u->image, u->current[0] ? " " : "", u->current,
+				u->is_enabled ? "" : "  (not enabled)");
+		bad |= u->error[0] != '\0';
+	}
+	if (t->error[0])
+		printf("%s\n", t->error);
+	return fflush(stdout) == 0 && !bad ? 0 : 1;
+}
+
+static int send_table(const struct options *o, const struct unit_table *t)
+{
+	struct job_result r = { .code = JOB_DONE };
+	int e = file_write_all(o->table_fd, t, sizeof(*t));
+
+	if (e < 0) {
+		r.code = JOB_RETRY;
+		snprintf(r.text, sizeof(r.text), "units: the table cannot be handed over: %s", strerror(-e));
+	} else {
+		snprintf(r.text, sizeof(r.text), "%u units", t->count);
+	}
+	job_send(o->result_fd, &r);
+	return e < 0 ? 1 : 0;
+}
+
+int cmd_units(int argc, char **argv)
+{
+	struct unit_notices notices = { .say = say };
+	struct unit_table *t;
+	struct store *store = NULL;
+	struct err e = { "" };
+	struct options o;
+	int r;
+
+	if (parse(&o, argc, argv) < 0)
+		return usage();
+	if (o.is_keys)
+		return print_keys();
+	t = malloc(sizeof(*t));
+	if (!t)
+		return 1;
+	/* Units are shown and refused ones named even where the store is damaged or not there: then nothing is `current`. */
+	if (o.store && store_open(&store, o.store, STORE_READ, &e) < 0) {
+		fprintf(stderr, "coracle-bundle: %s\n", e.text);
+		store = NULL;
+	}
+	units_compile(t, o.dirs, o.count, store, &notices);
+	store_close(store);
+	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
+	free(t);
+	return r;
+}

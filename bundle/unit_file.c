@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/* From assignments (quadlet.c) by the table of keys (unit_keys.c) to a checked unit. */
+#include "unit_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file.h"
+#include "quadlet.h"
+#include "unit_keys.h"
+
+static const char suffix[] = ".container";
+
+struct parse {
+	struct unit_file *u;
+	const char *path;
+	const struct unit_notices *notices;
+	struct err *e;
+};
+
+const char *unit_file_text(struct unit_file *u, const char *text, size_t len)
+{
+	char *at = u->text + u->text_used;
+
+	if (len >= sizeof(u->text) - u->text_used)
+		return NULL;
+	memcpy(at, text, len);
+	at[len] = '\0';
+	u->text_used += len + 1;
+	return at;
+}
+
+static void defaults(struct unit_file *u)
+{
+	u->start_limit_burst = 5;
+	u->start_limit_interval_ms = 10000;
+	u->is_read_only = true;
+	u->has_tmpfs = true;
+	u->memory_max = (uint64_t)CONFIG_UNIT_MEMORY_MIB << 20;
+	u->pids_max = CONFIG_UNIT_PIDS;
+	u->shm_size = (uint64_t)CONFIG_UNIT_SHM_MIB << 20;
+	u->pull = UNIT_PULL_MISSING;
+	u->restart = UNIT_RESTART_NO;
+	u->restart_sec_ms = 1000;
+	u->restart_max_sec_ms = 60000;
+	u->timeout_start_ms = 90000;
+	u->timeout_stop_ms = 10000;
+	u->is_enabled = true;
+}
+
+static int name_from_path(struct unit_file *u, const char *path, struct err *e)
+{
+	const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+	size_t len = strlen(last), tail = sizeof(suffix) - 1;
+
+	snprintf(u->name, sizeof(u->name), "%.*s", (int)(len > tail ? len - tail : len), last);
+	if (len <= tail || strcmp(last + len - tail, suffix) != 0)
+		return err_set(e, -EINVAL, "%s: the name of a unit file ends in %s", path, suffix);
+	if (strchr(last, '@'))
+		return err_set(e, -ENOTSUP, "%s: templates (@) are not supported: write one file a unit", path);
+	if (len - tail >= sizeof(u->name))
+		return err_set(e, -EFBIG, "%s: the name is longer than %u bytes", path, UNIT_NAME_MAX - 1);
+	for (const char *p = u->name; *p; p++)
+		if (!isalnum((unsigned char)*p) && (p == u->name || !strchr("-_.", *p)))
+			return err_set(e, -EINVAL, "%s: a unit's name has letters, digits, '-', '_' and '.' in it, nothing else", path);
+	return 0;
+}
+
+static int unknown(struct parse *p, const struct quadlet_line *l)
+{
+	const struct unit_key *near = unit_keys_near(l->section, l->key);
+	char shown[80];
+
+	span_escape(span_str(l->section), shown, sizeof(shown));
+	if (!unit_keys_has_section(l->section))
+		return err_set(p->e, -EINVAL, "%s:%u: unknown section [%s]; there are [Unit], [Container], [Service], [Install], "
+			"[Quadlet] and [X-Coracle]", p->path, l->line, shown);
+	if (!near)
+		return err_set(p->e, -EINVAL, "%s:%u: unknown key %s= in [%s]; docs/unit-keys.md lists all", p->path, l->line,
+			l->key, shown);
+	if (strcmp(near->section, l->section) == 0)
+		return err_set(p->e, -EINVAL, "%s:%u: unknown key %s= in [%s]; did you mean %s=?", p->path, l->line, l->key,
+			shown, near->name);
+	return err_set(p->e, -EINVAL, "%s:%u: unknown key %s= in [%s]; did you mean %s= in [%s]?", p->path, l->line, l->key,
+		shown, near->name, near->section);
+}
+
+static void notice(struct parse *p, const struct quadlet_line *l, const struct unit_key *k)
+{
+	char text[UNIT_NOTICE_MAX + 256];
+
+	if (!p->notices)
+		return;
+	snprintf(text, sizeof(text), "%s:%u: %s= has no effect: %s", p->path, l->line, l->key, k->text);
+	p->notices->say(p->notices->arg, text);
+}
+
+/* %n and its like (systemd.unit(5), "Specifiers"): the few that a unit without instances and without a host user can have. */
+static int specifiers(struct parse *p, const struct quadlet_line *l, char *out, size_t size)
+{
+	size_t len = 0;
+
+	for (const char *s = l->value; *s; s++) {
+		char one[UNIT_NAME_MAX + 16] = { *s };
+
+		if (*s == '%') {
+			s++;
+			if (*s == '%')
+				snprintf(one, sizeof(one), "%%");
+			else if (*s == 'n')
+				snprintf(one, sizeof(one), "%s.service", p->u->name);
+			else if (*s == 'N' || *s == 'p')
+				snprintf(one, sizeof(one), "%s", p->u->name);
+			else
+				return err_set(p->e, -ENOTSUP, "%s:%u: %s=: %%%.1s is not supported (%%n, %%N, %%p and %%%% are)",
+					p->path, l->line, l->key, isprint((unsigned char)*s) ? s : "");
+		}
+		if (strlen(one) >= size - len)
+			return err_set(p->e, -EFBIG, "%s:%u: %s=: too long", p->path, l->line, l->key);
+		memcpy(out + len, one, strlen(one));
+		len += strlen(one);
+	}
+	out[len] = '\0';
+	return 0;
+}
+
+static int take(void *arg, const struct quadlet_line *l)
+{
+	static char value[QUADLET_VALUE_MAX + 256];
+	struct parse *p = arg;
+	const struct unit_key *k = unit_keys_find(l->section, l->key);
+	char shown[100];
+	int r;
+
+	if (!k)
+		return unknown(p, l);
+	if (k->kind == UNIT_KEY_REFUSED)
+		return err_set(p->e, -ENOTSUP, "%s:%u: %s= is not supported: %s", p->path, l->line, l->key, k->text);
+	if (k->kind == UNIT_KEY_ACCEPTED) {
+		notice(p, l, k);
+		return 0;
+	}
+	r = specifiers(p, l, value, sizeof(value));
+	if (r < 0)
+		return r;
+	r = k->set(p->u, value, p->e);
+	if (r == 0)
+		return 0;
+	if (p->e && p->e->text[0])
+		return err_prefix(p->e, r, "%s:%u: %s=", p->path, l->line, l->key);
+	span_escape(span_str(l->value), shown, sizeof(shown));
+	if (r == -EFBIG)
+		return err_set(p->e, r, "%s:%u: %s=: too many or too long values", p->path, l->line, l->key);
+	return err_set(p->e, r, "%s:%u: %s=%s: takes %s", p->path, l->line, l->key, shown, k->text);
+}
+
+static int whole(struct unit_file *u, const char *path, struct err *e)
+{
+	if (!u->image)
+		return err_set(e, -EINVAL, "%s: [Container] has no Image=: which image is it to run?", path);
+	if (!u->has_restart_max && u->restart_max_sec_ms < u->restart_sec_ms)
+		u->restart_max_sec_ms = u->restart_sec_ms;
+	if (u->restart_max_sec_ms < u->restart_sec_ms)
+		return err_set(e, -EINVAL, "%s: RestartMaxDelaySec= is less than RestartSec=", path);
+	return 0;
+}
+
+int unit_file_new(struct unit_file **out, struct span text, const char *path, const struct unit_notices *notices, struct err *e)
+{
+	struct unit_file *u = calloc(1, sizeof(*u));
+	struct err own = { "" };
+	struct parse p = { .u = u, .path = path, .notices = notices, .e = e ? e : &own };
+	int r;
+
+	*out = u;
+	if (!u)
+		return err_sys(e, ENOMEM, "%s", path);
+	defaults(u);
+	r = name_from_path(u, path, p.e);
+	if (r == 0)
+		r = quadlet_parse(text, path, take, &p, p.e);
+	return r == 0 ? whole(u, path, p.e) : r;
+}
+
+void unit_file_free(struct unit_file *u)
+{
+	free(u);
+}
+
+int unit_file_read(struct unit_file **out, const char *path, char **bytes, size_t *len, const struct unit_notices *notices,
+	struct err *e)
+{
+	char *text = NULL;
+	size_t size = 0;
+	int r = file_read(AT_FDCWD, path, QUADLET_FILE_MAX, &text, &size, e);
+
+	*out = NULL;
+	if (r == 0)
+		r = unit_file_new(out, span_of(text, size), path, notices, e);
+	if (bytes) {
+		*bytes = text;
+		*len = size;
+	} else {
+		free(text);
+	}
+	return r;
+}

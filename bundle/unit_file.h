@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One .container file, understood: what its keys say, checked one by one. Whatever a key table (unit_keys.c) does not
+ * honour is an error or a notice, never skipped. Defaults are filled in before the first line is read.
+ */
+#ifndef CORACLE_UNIT_FILE_H
+#define CORACLE_UNIT_FILE_H
+
+#include <stdbool.h>
+
+#include "unit_table.h"
+#include "span.h"
+
+enum { UNIT_LIST_MAX = 64, UNIT_FILE_TEXT_MAX = 64 * 1024, UNIT_NOTICE_MAX = 256 };
+
+/* Texts in order; owned by the unit_file they are in. */
+struct unit_list {
+	uint32_t count;
+	const char *at[UNIT_LIST_MAX];
+};
+
+enum unit_network { UNIT_NETWORK_NONE, UNIT_NETWORK_HOST };
+
+struct unit_file {
+	char name[UNIT_NAME_MAX];
+
+	/* [Unit] */
+	const char *description;
+	struct unit_list after, requires;	/* names of units, without .container or .service */
+	uint32_t start_limit_burst, start_limit_interval_ms;
+
+	/* [Container]; NULL: not said */
+	const char *image, *container_name, *user, *group, *workdir, *hostname, *seccomp;
+	bool has_exec, has_entrypoint;
+	struct unit_list exec, entrypoint, environment, groups;
+	enum unit_network network;
+	bool is_read_only, has_tmpfs, has_new_privileges;	/* has_tmpfs: ReadOnlyTmpfs= */
+	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
+	uint64_t cap_add, cap_drop;
+	struct unit_list ulimits, devices, sysctls, mask, unmask, labels, annotations;
+	uint64_t memory_max, memory_low, shm_size, pids_max;	/* bytes; pids: UINT64_MAX for no limit */
+	int64_t swap_max;			/* bytes, -1: as much as there is */
+	uint32_t pull;				/* enum unit_pull */
+	uint32_t stop_signal;			/* 0: the image's, else SIGTERM */
+
+	/* [Service] */
+	uint32_t restart;			/* enum unit_restart */
+	uint32_t restart_sec_ms, restart_max_sec_ms, timeout_start_ms, timeout_stop_ms;
+	bool has_restart_max;
+
+	/* [X-Coracle] */
+	bool is_critical, is_enabled;
+	uint32_t cpu_percent, cpu_weight;	/* 0: no limit, the kernel's default */
+	const char *cpu_set;
+	int32_t oom_score_adj;
+	bool has_oom_score_adj;
+
+	size_t text_used;
+	char text[UNIT_FILE_TEXT_MAX];
+};
+
+/* What the caller does with a notice ("FILE:LINE: Key= ..."). */
+struct unit_notices {
+	void (*say)(void *arg, const char *text);
+	void *arg;
+};
+
+/* Parses TEXT of the file PATH (for messages; its last part gives the unit's name). *OUT is set in any case and to be freed, so that name and
+ * description can be shown of a refused unit. NOTICES may be NULL. */
+int unit_file_new(struct unit_file **out, struct span text, const char *path, const struct unit_notices *notices, struct err *e);
+void unit_file_free(struct unit_file *u);
+
+/* Reads PATH, then the same. *BYTES (may be NULL) are the file's bytes, from malloc(3). */
+int unit_file_read(struct unit_file **out, const char *path, char **bytes, size_t *len, const struct unit_notices *notices, struct err *e);
+
+/* Copies LEN bytes of TEXT and a NUL into the unit; NULL when it is full. */
+const char *unit_file_text(struct unit_file *u, const char *text, size_t len);
+
+#endif

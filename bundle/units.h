@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Folders of .container files -> struct unit_table. Each unit that cannot be understood carries its error text; the others run.
+ * Blocks on the disk; never fails as a whole: what concerns all is in table->error.
+ */
+#ifndef CORACLE_UNITS_H
+#define CORACLE_UNITS_H
+
+#include "store.h"
+#include "unit_file.h"
+
+/* Reads the COUNT folders DIRS in order; of files of one name the one in the later folder wins. STORE may be NULL (no data partition
+ * yet). NOTICES hear of keys without effect. */
+void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store,
+	const struct unit_notices *notices);
+
+#endif
