@@ -328,7 +328,7 @@ static void run_line(char *line, const char *socket)
 }
 
 /* The one line at the start, once PID 1 knows what to say: its own words are the newest "PID 1 ready" in status. */
-static void greet(const char *socket)
+static void greet(const char *socket, bool *is_host)
 {
 	const struct client_args a = { .socket = socket };
 	const struct status *s = NULL;
@@ -339,8 +339,10 @@ static void greet(const char *socket)
 			break;
 		usleep(100000);
 	}
+	*is_host = s && s->is_host;
 	if (s && s->ready[0])
-		printf("\ncoracle: %s\n'help' lists the commands\n", s->ready);
+		printf("\ncoracle: %s\n'help' lists the commands%s\n", s->ready,
+			s->is_host ? ", poweroff or Ctrl-D leaves" : "");
 	fflush(stdout);
 }
 
@@ -348,7 +350,8 @@ int console_main(const char *socket)
 {
 	struct sigaction term = { .sa_handler = on_term };	/* no SA_RESTART: poll returns */
 	struct console_line line = { .len = 0 };
-	bool is_terminal = isatty(0);
+	bool is_terminal = isatty(0), is_host = false;
+	char poweroff[] = "poweroff";
 	struct termios was;
 
 	prctl(PR_SET_NAME, "console");
@@ -365,13 +368,15 @@ int console_main(const char *socket)
 		was.c_oflag |= OPOST | ONLCR;
 		raw_mode(&was);
 	}
-	greet(socket);
+	greet(socket, &is_host);
 	while (!is_told_to_end) {
 		enum console_key k = read_line(&line);
 
 		put_text("\r\n");
 		if (k == CONSOLE_END && input.is_over)
 			break;
+		if (k == CONSOLE_END && is_host)
+			run_line(poweroff, socket);
 		if (k == CONSOLE_ENTER)
 			run_line(line.text, socket);
 	}

@@ -369,6 +369,36 @@ def test_flood_does_not_block_the_program_nor_grow(board):
     board.wait_state("flood", "inactive")
 
 
+def dhcp_script(board, **env):
+    return subprocess.run(["nsenter", "-t", str(board.pid), "-m", "-p", str(board.bin / "dhcp-script")], text=True,
+                          capture_output=True, timeout=20, env={"PATH": os.environ["PATH"], **env})
+
+
+def test_dhcp_lease_is_written_and_wakes_failed_pulls(board):
+    os.symlink("coracle-init", board.bin / "dhcp-script")
+    board.unit("hello", "say", "hi", current="")
+    board.say("pull.hello", *["retry no address for registry.test"] * 4, "done")
+    board.start()
+    board.wait(lambda: board.log_of_jobs().count("pull.hello") == 2, "failed twice")
+    board.wait_state("hello", "backoff")
+    lease = dict(reason="BOUND", interface="eth0", new_ip_address="10.0.2.15", new_subnet_cidr="24",
+                 new_routers="10.0.2.2", new_domain_name_servers="10.0.2.3")
+    for _ in range(3):
+        p = dhcp_script(board, **lease)
+        assert p.returncode == 0, p.stderr
+        board.wait(lambda: board.state("hello") in ("backoff", "running"), "tried again")
+    board.wait_state("hello", "running", 3)
+    run = pathlib.Path(f"/proc/{board.pid}/root/run/coracle")
+    assert (run / "resolv.conf").read_text() == "nameserver 10.0.2.3\n"
+    assert (run / "lease.eth0").read_text() == "address=10.0.2.15/24\ngateway=10.0.2.2\ndns=10.0.2.3\n"
+    assert "network: eth0 10.0.2.15/24 via 10.0.2.2 (dhcp)" in board.log()
+    p = dhcp_script(board, **{**lease, "new_domain_name_servers": "10.0.2.3\nnameserver 6.6.6.6"})
+    assert p.returncode == 1 and "new_domain_name_servers" in p.stderr
+    assert (run / "resolv.conf").read_text() == "nameserver 10.0.2.3\n"
+    assert dhcp_script(board, reason="EXPIRE", interface="eth0").returncode == 0
+    assert not (run / "lease.eth0").exists() and "lost the lease of eth0" in board.log()
+
+
 # The way down
 
 
@@ -517,8 +547,6 @@ def test_prompt_editing(console):
     console.expect_exact("coracle> ")
     console.send("poweroff\x03")
     console.expect_exact("coracle> ")
-    console.send("\x04")
-    console.expect_exact("coracle> ")
     console.send("logs hello -f\r")
     console.expect("hi there")
     console.send("\x03")
@@ -528,8 +556,9 @@ def test_prompt_editing(console):
         console.expect("coracle 0")
 
 
-def test_prompt_poweroff(console):
-    console.sendline("poweroff")
+@pytest.mark.parametrize("keys", ["poweroff\r", "\x04"])
+def test_prompt_poweroff(console, keys):
+    console.send(keys)
     console.expect("powering off")
     console.expect("off now")
     console.expect(pexpect.EOF)
