@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the boards' tests: the demo inside the session's registry, and a factory of boards."""
+import pathlib, shutil
+import pytest
+import board as board_kit
+import demo
+
+
+@pytest.fixture(scope="session")
+def etc(registry):
+    """What `make run` gives a board as /etc/coracle, with this session's registry in it."""
+    demo.push_all(registry)
+    demo.write_etc(registry)
+    return registry.state / "etc"
+
+
+@pytest.fixture(scope="session")
+def first_disk(tmp_path_factory):
+    """The disk that the first boot pulls onto, and later tests boot from."""
+    return board_kit.make_disk(tmp_path_factory.mktemp("disk") / "data.img")
+
+
+@pytest.fixture
+def unit_text(registry):
+    """Text of a unit of the signed image. CONTAINER, SERVICE: more lines of these sections."""
+    def make(container="", service="Restart=always", name="hello"):
+        return "[Container]\nImage=registry.demo:%d/demo/%s:1\n%s\n\n[Service]\n%s\n" % (registry.port, name, container, service)
+    return make
+
+
+@pytest.fixture
+def boot(etc, tmp_path):
+    """boot(units={...}, disk=..., **more of Board): a board at its prompt, killed at the end of the test. UNITS: {file name: text}
+    instead of the demo's two; DISK "new" (the default), None, or a path."""
+    boards = []
+
+    def go(units=None, disk="new", mib=256, **more):
+        folder = tmp_path / ("board%d" % len(boards))
+        folder.mkdir()
+        own = folder / "etc"
+        shutil.copytree(etc, own)
+        if units is not None:
+            shutil.rmtree(own / "units")
+            (own / "units").mkdir()
+            for name, text in units.items():
+                (own / "units" / name).write_text(text)
+        if disk == "new":
+            disk = board_kit.make_disk(folder / "data.img", mib)
+        one = board_kit.Board(folder, own, disk, **more)
+        boards.append(one)
+        return one.start()
+
+    yield go
+    for one in boards:
+        one.kill()

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""A board from power-on to power-off, at its serial console, with the real registry: first boot, a boot without a registry,
+and what may go wrong on the way. Tests run in this order: the first fills the disk that two later ones boot from."""
+import calendar, re, subprocess, time
+import board as board_kit
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def seconds(clock):
+    return calendar.timegm(time.strptime(clock, "%Y-%m-%d %H:%M:%SZ"))
+
+
+def lines_of(board, unit, pattern):
+    """Of `logs UNIT`, without time and stream, those that match PATTERN."""
+    found = [re.match(r"\S+ (stdout|stderr) [FP] (.*)", line) for line in board.say("logs " + unit).splitlines()]
+    return [m.group(2) for m in found if m and re.search(pattern, m.group(2))]
+
+
+def test_first_boot(boot, etc, registry, first_disk):
+    """`make run` as a newcomer sees it."""
+    board = boot(disk=first_disk)
+    hello = board.wait_unit("hello", "running")
+    index, _, _ = registry.manifest("demo/hello", "1")
+    assert hello["digest"] == registry.digest("demo/hello") or hello["digest"].encode() in index
+    assert hello["signer"] == "/etc/coracle/keys/cosign.pub"
+    assert hello["restarts"] == 0
+    assert 0 < hello["memory"] < hello["memory_max"]
+    refused = board.wait_unit("unsigned", "refused")
+    assert "signature" in refused["reason"] and not refused["digest"]
+
+    screen = board.say("status")
+    assert re.search(r"(?m)^data      /data ext4 vda1  \d+ MiB free", screen)
+    assert re.search(r"(?m)^network   eth0 10\.0\.2\.15/24 via 10\.0\.2\.2", screen)
+    assert re.search(r"(?m)^units     1 running, 1 refused", screen)
+    assert re.search(r"(?m)^hello +running +\d\d:\d\d:\d\d +0 +\d\S* +registry\.demo:%d/demo/hello:1" % registry.port, screen)
+    assert "digest " + hello["digest"] in screen and "signed by " + hello["signer"] in screen
+    assert re.search(r"(?m)^unsigned +refused", screen) and refused["reason"][:40] in screen
+
+    # Nothing of the refused image but its manifest was asked for.
+    asked = [r for r in registry.requests_seen() if "/demo/unsigned/blobs/" in r and r.startswith("GET")]
+    assert asked == []
+    inside(board)
+    restart(board, hello)
+    assert board.poweroff() == 0
+
+
+def inside(board):
+    """What the program saw: it can write nowhere, sees itself alone, and has no more rights than a unit gets."""
+    end = time.monotonic() + 60
+    while not lines_of(board, "hello", "alive") and time.monotonic() < end:
+        time.sleep(1)
+    (started,) = lines_of(board, "hello", "started on")
+    assert "pid 1, uid 1000, gid 1000" in started
+    assert lines_of(board, "hello", "writing /probe") == ["hello: writing /probe: Read-only file system"]
+    assert lines_of(board, "hello", "writing /usr")[0].endswith(("Read-only file system", "Permission denied"))
+    assert lines_of(board, "hello", "share/hello/greeting") == ["hello: /usr/share/hello/greeting: a greeting from layer 3"]
+    assert lines_of(board, "hello", "share/hello/removed")[0].endswith("No such file or directory")
+    assert lines_of(board, "hello", "processes I can see") == ["hello: processes I can see: 1"]
+    assert lines_of(board, "hello", "CapEff")[0].split()[-1] == "0" * 16
+    assert lines_of(board, "hello", "NoNewPrivs")[0].split()[-1] == "1"
+    assert lines_of(board, "hello", "Seccomp:")[0].split()[-1] == "2"
+    assert lines_of(board, "hello", "went to stderr")
+    assert re.search(r"(?m)^\S+ stderr F hello: this line", board.say("logs hello"))
+
+
+def restart(board, before):
+    board.say("restart hello")
+    after = board.wait_unit("hello", "running", and_also=lambda u: u["pid"] != before["pid"])
+    assert after["digest"] == before["digest"]
+    assert lines_of(board, "hello", "told to stop") == ["hello: told to stop, bye"]
+    assert "hello" in board.say("ps") and "/usr/bin/hello" in board.say("ps")
+
+
+def test_second_boot_needs_no_registry(boot, registry, first_disk):
+    """Without a registry hello starts from the disk; across `reboot` too; the other unit says what it lacks."""
+    registry.stop()
+    try:
+        board = boot(disk=first_disk)
+        hello = board.wait_unit("hello", "running", timeout=60)
+        assert hello["signer"] == "/etc/coracle/keys/cosign.pub" and DIGEST.fullmatch(hello["digest"])
+        waits = board.wait_unit("unsigned", "backoff")
+        assert "registry.demo:%d" % registry.port in waits["reason"]
+        board.reboot()
+        assert board.wait_unit("hello", "running", timeout=60)["digest"] == hello["digest"]
+        assert board.status()["up_ms"] < 120000
+        assert board.poweroff() == 0
+    finally:
+        registry.start()
+
+
+def test_pull_heals_when_the_registry_comes(boot, registry, unit_text):
+    registry.stop()
+    try:
+        board = boot(units={"hello.container": unit_text()})
+        board.wait_unit("hello", "backoff")
+    finally:
+        registry.start()
+    board.wait_unit("hello", "running", timeout=180)
+    assert board.poweroff() == 0
+
+
+def test_clock_of_1970(boot, registry, first_disk):
+    """No RTC: later than the build it certainly is; the disk's image runs, and TLS says why a pull does not."""
+    board = boot(disk=first_disk, rtc="1970-01-01T00:00:00")
+    status = board.status()
+    config = (board_kit.pack.OUT / board.about["TARGET"] / "config.h").read_text()
+    built = int(re.search(r"CONFIG_BUILD_STAMP (\d+)", config).group(1))
+    assert status["clock_floor"] and seconds(status["clock"]) >= built
+    assert re.search(r"(?m)^clock     20\d\d-.*began at the time of the build", board.say("status"))
+    board.wait_unit("hello", "running", timeout=60)
+    unsigned = board.unit("unsigned")
+    made = subprocess.run(["openssl", "x509", "-noout", "-startdate", "-in", str(registry.ca)], stdout=subprocess.PIPE, text=True).stdout
+    begin = calendar.timegm(time.strptime(made.strip().partition("=")[2], "%b %d %H:%M:%S %Y GMT"))
+    if seconds(board.status()["clock"]) < begin:
+        unsigned = board.wait_unit("unsigned", "backoff")
+        assert re.search(r"certificate|clock|valid", unsigned["reason"])
+    assert board.poweroff() == 0
+
+
+def test_bad_units_do_not_hinder_the_others(boot, unit_text):
+    board = boot(units={
+        "good.container": unit_text(),
+        "key.container": unit_text("Imagee=typo"),
+        "value.container": unit_text("Memory=lots"),
+        "empty.container": "",
+        "garbage.container": "\x01\x02 [[[ no unit at all\n",
+    })
+    board.wait_unit("good", "running")
+    wrong = {u["name"]: u for u in board.status()["units"] if u["name"] != "good"}
+    assert set(wrong) == {"key", "value", "empty", "garbage"}
+    assert all(u["state"] == "refused" for u in wrong.values())
+    assert re.search(r"key\.container:3: .*Imagee.*Image", wrong["key"]["reason"])
+    assert re.search(r"value\.container:3: .*Memory", wrong["value"]["reason"])
+    assert re.search(r"garbage\.container:1", wrong["garbage"]["reason"])
+    assert board.poweroff() == 0
+
+
+def test_no_disk(boot):
+    board = boot(disk=None)
+    assert board.status()["data"]["mounted"] is False
+    screen = board.say("status")
+    assert re.search(r"(?m)^data      not mounted: no partition with GPT label coracle-data", screen)
+    assert board.unit("hello")["state"] not in ("running", "refused")
+    assert board.poweroff() == 0
+
+
+def test_corrupt_data_partition(boot, tmp_path):
+    disk = board_kit.make_disk(tmp_path / "corrupt.img")
+    with open(disk, "r+b") as f:            # the partition's label stays; superblock, its first copy and all between are noise
+        f.seek(1 << 20)
+        f.write(b"\xa5" * (140 << 20))
+    before = disk.read_bytes()
+    board = boot(disk=disk)
+    assert board.status()["data"]["mounted"] is False
+    assert re.search(r"(?m)^data      not mounted: /dev/vda1: .*mkfs", board.wait_says("status", r"(?s).*mkfs.*").group(0))
+    assert board.poweroff() == 0
+    assert disk.read_bytes() == before      # nobody formatted anything
+
+
+def test_full_disk(boot):
+    """A disk too small for the image: the unit says so and waits; the board is there."""
+    board = boot(mib=6)
+    unit = board.wait_unit("hello", "backoff", timeout=180)
+    assert re.search(r"space|full", unit["reason"]), unit
+    assert board.unit("unsigned")["state"] in ("refused", "pulling", "waiting")
+    assert board.poweroff() == 0
+
+
+def test_no_network_card(boot):
+    board = boot(net=False)
+    assert board.unit("hello")["state"] != "running"
+    assert re.search(r"(?m)^network   .*no (address|interface)", board.say("status"))
+    unit = board.wait_unit("hello", "backoff", timeout=180)
+    assert unit["reason"]
+    assert board.poweroff() == 0
+
+
+def test_programs_that_misbehave(boot, unit_text):
+    """Each is contained, counted, backed off; the good one beside them is not touched."""
+    board = boot(units={
+        "good.container": unit_text(),
+        "exits.container": unit_text("Exec=exit 3"),
+        "forks.container": unit_text("Exec=fork\nPidsLimit=20\nMemory=32m"),
+        "eats.container": unit_text("Exec=eat\nMemory=24m"),
+        "deaf.container": unit_text("Exec=deaf\nStopTimeout=2"),
+    })
+    good = board.wait_unit("good", "running", timeout=240)
+    exits = board.wait_unit("exits", "backoff", and_also=lambda u: u["restarts"] >= 2)
+    assert "code 3" in exits["reason"]
+    eats = board.wait_unit("eats", "backoff", and_also=lambda u: u["restarts"] >= 1)
+    assert re.search(r"memory|out of memory|signal 9", eats["reason"])
+    board.wait_unit("forks", "running")
+    said = board.wait_says("logs forks", r"hello: fork (\d+): Resource temporarily unavailable")
+    assert int(said.group(1)) <= 20
+    board.wait_unit("deaf", "running")
+    board.say("stop deaf")
+    board.wait_unit("deaf", "inactive", timeout=30)
+    board.say("stop forks")
+    board.wait_unit("forks", "inactive", timeout=60)
+    assert "hello" not in [line.split()[0] for line in board.say("ps").splitlines()[1:] if line.startswith(("forks", "deaf"))]
+    still = board.unit("good")
+    assert still["state"] == "running" and still["pid"] == good["pid"] and still["restarts"] == 0
+    assert board.poweroff() == 0
+
+
+def test_an_image_signed_by_a_stranger(boot, unit_text):
+    board = boot(units={"hello.container": unit_text(), "stranger.container": unit_text(name="stranger")})
+    board.wait_unit("hello", "running")
+    refused = board.wait_unit("stranger", "refused")
+    assert re.search(r"signature|key", refused["reason"]) and not refused["digest"]
+    assert board.poweroff() == 0
+
+
+def test_the_console_outlives_nonsense(boot):
+    board = boot(units={})
+    for line in ("nosuchcommand", "status nosuchunit", "logs", "restart nosuchunit", "\x01\x02\x1b[31m", "x" * 400):
+        board.console.send(line + "\r")
+        board.wait_prompt()
+    assert board.say("version").strip()
+    assert board.status()["units"] == []
+    assert board.poweroff() == 0

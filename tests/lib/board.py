@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""One board under QEMU, driven at its serial console by pexpect. Which board: $BOARD, qemu-x86_64 by default."""
+import json, os, pathlib, re, shlex, subprocess, sys, time
+import pexpect
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "boards/common"))
+import pack
+
+NAME = os.environ.get("BOARD", "qemu-x86_64")
+PROMPT = "coracle> "
+BOOT_S, ANSWER_S = 120, 60      # generous: emulated, on a machine that may be busy
+
+
+def make_disk(path, mib=256):
+    subprocess.run([ROOT / "boards/common/data.sh", path, str(mib)], check=True)
+    return pathlib.Path(path)
+
+
+class Board:
+    """FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
+    CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words."""
+
+    def __init__(self, folder, etc, disk, name=NAME, net=True, conf=None, rtc=None, memory=512, append=""):
+        self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
+        self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
+        about = self.about
+        words = shlex.split(about["QEMU"]) + ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", str(memory), "-smp", "2",
+                                              "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
+        devices = re.findall(r"-device (\S+)", about["DEVICES"])
+        if disk:
+            words += ["-drive", "id=d0,file=%s,format=raw,if=none,cache=writethrough" % disk]
+        if net:
+            words += ["-netdev", "user,id=n0"]
+        for device in devices:
+            if ("drive=" in device and not disk) or ("netdev=" in device and not net):
+                continue
+            words += ["-device", device]
+        if rtc:
+            words += ["-rtc", "base=" + rtc]
+        self.command = words + ["-kernel", str(self.vmlinuz), "-initrd", str(self.initramfs),
+                                "-append", "console=%s panic=-1 quiet loglevel=3 %s" % (about["CONSOLE"], append)]
+        self.console, self.log = None, open(self.folder / "console.log", "a")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def start(self):
+        self.console = pexpect.spawn(self.command[0], self.command[1:], timeout=ANSWER_S, encoding="utf-8", codec_errors="replace",
+                                     dimensions=(50, 200))
+        self.console.logfile_read = self.log
+        self.wait_prompt(BOOT_S)
+        return self
+
+    def kill(self):
+        if self.console:
+            self.console.close(force=True)
+        self.log.close()
+
+    def told(self):
+        """All that the console said, for a failed test."""
+        self.log.flush()
+        return (self.folder / "console.log").read_text()
+
+    def wait_prompt(self, timeout=ANSWER_S):
+        try:
+            self.console.expect_exact(PROMPT, timeout=timeout)
+        except (pexpect.TIMEOUT, pexpect.EOF) as e:
+            raise AssertionError("no prompt (%s); the console said:\n%s" % (type(e).__name__, self.told()[-4000:]))
+        return self.console.before
+
+    def say(self, line, timeout=ANSWER_S):
+        """What a command at the prompt answers, without the echo."""
+        self.console.sendline(line)
+        out = self.wait_prompt(timeout)
+        return out.partition(line)[2].replace("\r", "").lstrip("\n")
+
+    def status(self):
+        """`status --json`. Lines that PID 1 says in between are stepped over."""
+        for _ in range(3):
+            out = self.say("status --json")
+            for line in out.splitlines():
+                if line.startswith("{"):
+                    try:
+                        return json.loads(line)
+                    except ValueError:
+                        pass
+        raise AssertionError("status --json is no JSON:\n" + out)
+
+    def unit(self, name):
+        return next((u for u in self.status()["units"] if u["name"] == name), None)
+
+    def wait_unit(self, name, state, timeout=120, and_also=lambda unit: True):
+        end, unit = time.monotonic() + timeout, None
+        while time.monotonic() < end:
+            unit = self.unit(name)
+            if unit and unit["state"] == state and and_also(unit):
+                return unit
+            time.sleep(1)
+        raise AssertionError("%s is not %s after %d s but %s\n%s\n%s" % (name, state, timeout, unit, self.say("status"), self.say("log")))
+
+    def wait_says(self, command, pattern, timeout=60):
+        """Repeats COMMAND until its answer holds PATTERN; the match."""
+        end, out = time.monotonic() + timeout, ""
+        while time.monotonic() < end:
+            out = self.say(command)
+            found = re.search(pattern, out)
+            if found:
+                return found
+            time.sleep(1)
+        raise AssertionError("%r never says %r but\n%s" % (command, pattern, out))
+
+    def reboot(self):
+        self.console.sendline("reboot")
+        self.console.expect_exact("rebooting", timeout=ANSWER_S)
+        self.wait_prompt(BOOT_S)
+
+    def poweroff(self):
+        """QEMU's exit status after `poweroff`."""
+        self.console.sendline("poweroff")
+        try:
+            self.console.expect(pexpect.EOF, timeout=ANSWER_S)
+        except pexpect.TIMEOUT:
+            raise AssertionError("did not power off\n" + self.told()[-3000:])
+        self.console.close()
+        return self.console.exitstatus
