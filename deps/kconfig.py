@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""kconfig.py defconfig: write .config with the defaults. kconfig.py header FILE: .config -> C header (kept if unchanged)."""
+"""kconfig.py defconfig: write .config with the defaults and what boards/$BOARD/defconfig says. kconfig.py header FILE: .config -> C header (kept if unchanged)."""
 import os, subprocess, sys
 import kconfiglib
 
 conf = kconfiglib.Kconfig("Kconfig")
 if sys.argv[1] == "defconfig":
+    board = os.path.join("boards", os.environ.get("BOARD", ""), "defconfig")
+    if os.path.isfile(board):
+        conf.load_config(board)
     conf.write_config(".config", save_old=False)
 else:
     conf.load_config(".config")
