@@ -196,6 +196,16 @@ static uint64_t ready_line(struct pid1 *p)
 	return 0;
 }
 
+/* A mount that outlived its deadline and its SIGKILL: the kernel waits for a disk that does not answer. */
+static void say_stuck(struct pid1 *p)
+{
+	static const char text[] = "the disk does not answer: mounting it takes longer than its deadline";
+
+	for (unsigned i = 0; i < JOBS_MAX; i++)
+		if (p->jobs[i].kind == JOB_MOUNT && p->jobs[i].killed && strcmp(p->status->data, text) != 0)
+			say_data(p, false, text);
+}
+
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
 	return !a || (b && b < a) ? b : a;
@@ -213,6 +223,7 @@ uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
 		next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
 	}
 	next = sooner(next, scan_task(p, &p->read_units, JOB_UNITS, run_units));
+	say_stuck(p);
 	next = sooner(next, ready_line(p));
 	return next && next < now_ms ? now_ms : next;
 }

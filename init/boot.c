@@ -175,11 +175,21 @@ static void empty(struct pid1 *p)
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		p->clients[i].fd = -1;
 	for (unsigned i = 0; i < JOBS_MAX; i++)
-		p->jobs[i].result_fd = p->jobs[i].stderr_fd = p->jobs[i].memfd = -1;
+		p->jobs[i].result_fd = p->jobs[i].err.fd = p->jobs[i].memfd = -1;
 	for (unsigned i = 0; i < CONFIG_UNITS_MAX; i++)
 		p->units[i].report_fd = -1;
 	text_copy(p->etc_dir, sizeof(p->etc_dir), "/etc/coracle");
-	p->console_fd = -1;
+	p->console_fd = p->dhcpcd_err.fd = -1;
+}
+
+/* Kernel messages below "warning" do not belong between a technician's keys. */
+static void quiet_kernel(void)
+{
+	static const char path[] = "/proc/sys/kernel/printk";
+	char now[64];
+
+	if (text_file(path, now, sizeof(now)) > 0 && now[0] > '4')
+		write_file(path, "4");
 }
 
 void boot(struct pid1 *p, int argc, char **argv)
@@ -225,7 +235,7 @@ void boot(struct pid1 *p, int argc, char **argv)
 	if (p->is_board) {
 		write_file("/proc/self/oom_score_adj", "-1000");
 		write_file("/proc/sys/kernel/panic", "5");
-		write_file("/proc/sys/kernel/printk", "4");
+		quiet_kernel();
 		clock_floor(p);
 	}
 	if (sethostname(p->conf.hostname, strlen(p->conf.hostname)) < 0)

@@ -91,6 +91,7 @@ static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
 	struct helper *h = &p->helpers[which];
 	struct helper_child c = { p, which };
 	struct spawn s = { .name = helper_name(which), .stdio = { -1, -1, -1 }, .run = helper_child, .arg = &c };
+	int err = -1;
 
 	if (which >= HELPER_CONSOLE) {
 		plog_quiet();
@@ -98,8 +99,15 @@ static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
 			for (int i = 0; i < 3; i++)
 				s.stdio[i] = i;
 	}
+	if (which == HELPER_DHCPCD) {
+		lines_close(&p->dhcpcd_err, "dhcpcd");
+		err = lines_open(&p->dhcpcd_err);
+		s.stdio[1] = s.stdio[2] = err;
+	}
 	s.keeps_fds = which == HELPER_LOGGER;
 	h->pid = spawn(&s);
+	if (err >= 0)
+		close(err);
 	h->since_ms = now_ms;
 	if (h->pid < 0) {
 		plog("%s: not started: %s", helper_name(which), strerror((int)-h->pid));

@@ -70,7 +70,7 @@ static uint64_t deadline_of(enum job_kind kind)
 /* A place with its pipes and, where asked, a memfd; NULL where there is none. */
 static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_memfd, int ends[2])
 {
-	int result[2] = { -1, -1 }, err[2] = { -1, -1 };
+	int result[2] = { -1, -1 }, err = -1;
 	struct job *j = NULL;
 
 	for (unsigned i = 0; i < JOBS_MAX && !j; i++)
@@ -79,34 +79,32 @@ static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_
 	if (!j)
 		return NULL;
 	memset(j, 0, sizeof(*j));
-	j->memfd = -1;
-	if (pipe2(result, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 ||
+	j->memfd = j->err.fd = -1;
+	if (pipe2(result, O_CLOEXEC) < 0 || (err = lines_open(&j->err)) < 0 ||
 	    (has_memfd && (j->memfd = memfd_create("coracle-job", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)) {
 		plog("%s: not started: %s", job_kind_name(kind), strerror(errno));
-		for (int k = 0; k < 2; k++) {
-			close_fd(&result[k]);
-			close_fd(&err[k]);
-		}
+		close_fd(&result[0]);
+		close_fd(&result[1]);
+		close_fd(&err);
+		close_fd(&j->err.fd);
 		return NULL;
 	}
 	fcntl(result[0], F_SETFL, O_NONBLOCK);
-	fcntl(err[0], F_SETFL, O_NONBLOCK);
 	j->unit = unit;
 	j->result_fd = result[0];
-	j->stderr_fd = err[0];
 	j->begin_ms = j->heard_ms = p->now_ms;
 	j->deadline_ms = p->now_ms + deadline_of(kind);
 	j->stall_ms = kind == JOB_PULL ? CONFIG_PULL_STALL_S * 1000ULL : 0;
 	j->kind = kind;
 	ends[0] = result[1];
-	ends[1] = err[1];
+	ends[1] = err;
 	return j;
 }
 
 static void leave(struct job *j)
 {
 	close_fd(&j->result_fd);
-	close_fd(&j->stderr_fd);
+	close_fd(&j->err.fd);
 	close_fd(&j->memfd);
 	j->kind = JOB_FREE;
 	j->pid = 0;
@@ -226,35 +224,10 @@ static void hear_results(struct pid1 *p, struct job *j)
 	}
 }
 
-static void hear_stderr(struct pid1 *p, struct job *j)
-{
-	char buf[512];
-	ssize_t n;
-
-	/* Bounded per turn: a job that shouts does not keep PID 1 here. */
-	for (int turn = 0; turn < 8 && j->stderr_fd >= 0; turn++) {
-		n = read(j->stderr_fd, buf, sizeof(buf));
-		if (n == 0)
-			close_fd(&j->stderr_fd);
-		if (n <= 0)
-			return;
-		for (ssize_t i = 0; i < n; i++) {
-			if (buf[i] != '\n' && j->line_len < sizeof(j->line) - 1) {
-				j->line[j->line_len++] = buf[i];
-				continue;
-			}
-			j->line[j->line_len] = '\0';
-			if (j->line_len)
-				plog("%s: %s", job_name(p, j), j->line);
-			j->line_len = 0;
-		}
-	}
-}
-
 void job_hear(struct pid1 *p, struct job *j)
 {
 	hear_results(p, j);
-	hear_stderr(p, j);
+	lines_hear(&j->err, job_name(p, j));
 }
 
 /* What the end means: a final message with the exit status that belongs to it, else worth another try. */
@@ -293,10 +266,7 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	if (!j)
 		return false;
 	job_hear(p, j);
-	if (j->line_len) {
-		j->line[j->line_len] = '\0';
-		plog("%s: %s", job_name(p, j), j->line);
-	}
+	lines_close(&j->err, job_name(p, j));
 	code = judge(j, status, text, sizeof(text));
 
 	ended = *j;

@@ -13,22 +13,22 @@
 #include <sys/types.h>
 
 #include "job.h"
+#include "lines.h"
 
 enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC };
 
-enum { JOBS_MAX = 8, JOB_LINE_MAX = 256, JOB_ARGS_MAX = 32 };
+enum { JOBS_MAX = 8, JOB_ARGS_MAX = 32 };
 
 struct job {
 	enum job_kind kind;		/* JOB_FREE: this place is free */
 	int unit;			/* index, -1: the board's */
 	pid_t pid;
-	int result_fd, stderr_fd, memfd;/* -1: none; memfd: table or record */
+	int result_fd, memfd;		/* -1: none; memfd: table or record */
+	struct lines err;
 	uint64_t begin_ms, deadline_ms, stall_ms, heard_ms;	/* stall_ms 0: no limit on silence */
 	const char *killed;		/* why PID 1 killed it, or NULL */
 	bool has_result;
 	struct job_result result;	/* the final one, checked */
-	char line[JOB_LINE_MAX];	/* unfinished line of stderr */
-	unsigned line_len;
 };
 
 struct pid1;

@@ -109,6 +109,7 @@ static void close_others(struct pid1 *p)
 {
 	close(p->signal_fd);
 	close(p->control_fd);
+	close(p->dhcpcd_err.fd);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		if (p->clients[i].fd >= 0)
 			close(p->clients[i].fd);
@@ -116,7 +117,7 @@ static void close_others(struct pid1 *p)
 		if (p->jobs[i].kind == JOB_FREE)
 			continue;
 		close(p->jobs[i].result_fd);
-		close(p->jobs[i].stderr_fd);
+		close(p->jobs[i].err.fd);
 		close(p->jobs[i].memfd);
 	}
 	for (unsigned i = 0; i < p->units_len; i++) {

@@ -23,9 +23,9 @@
 #include "sup.h"
 #include "text.h"
 
-enum { POLL_MAX = 2 + CONTROL_CLIENTS + 2 * JOBS_MAX + CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
+enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
-enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START };
+enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_DHCPCD };
 
 struct polled {
 	struct pollfd fd[POLL_MAX];
@@ -50,13 +50,14 @@ static void gather(struct pid1 *p, struct polled *s)
 	s->len = 0;
 	add(s, p->signal_fd, SOURCE_SIGNAL, 0);
 	add(s, p->control_fd, SOURCE_CONTROL, 0);
+	add(s, p->dhcpcd_err.fd, SOURCE_DHCPCD, 0);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		add(s, p->clients[i].fd, SOURCE_CLIENT, i);
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		if (p->jobs[i].kind == JOB_FREE)
 			continue;
 		add(s, p->jobs[i].result_fd, SOURCE_JOB, i);
-		add(s, p->jobs[i].stderr_fd, SOURCE_JOB, i);
+		add(s, p->jobs[i].err.fd, SOURCE_JOB, i);
 	}
 	for (unsigned i = 0; i < p->units_len; i++)
 		add(s, p->units[i].report_fd, SOURCE_START, i);
@@ -145,6 +146,9 @@ static void dispatch(struct pid1 *p, const struct polled *s)
 		case SOURCE_JOB:
 			if (p->jobs[i].kind != JOB_FREE)
 				job_hear(p, &p->jobs[i]);
+			break;
+		case SOURCE_DHCPCD:
+			lines_hear(&p->dhcpcd_err, "dhcpcd");
 			break;
 		default:
 			sup_hear_start(p, i);

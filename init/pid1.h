@@ -15,6 +15,7 @@
 #include "control.h"
 #include "helper.h"
 #include "job_run.h"
+#include "lines.h"
 #include "ring.h"
 #include "status.h"
 #include "unit.h"
@@ -74,6 +75,7 @@ struct pid1 {
 	struct client clients[CONTROL_CLIENTS];
 	struct job jobs[JOBS_MAX];
 	struct helper helpers[HELPERS];
+	struct lines dhcpcd_err;
 	struct unit units[CONFIG_UNITS_MAX];
 	unsigned units_len;
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */

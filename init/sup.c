@@ -366,9 +366,14 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 			continue;
 		timers(p, i, now_ms);
 		if (u->state == UNIT_WAITING) {
+			uint64_t net_wait = p->status->boot_ms + CONFIG_NET_WAIT_S * 1000ULL;
+
 			obstacle = sup_obstacle(p, i, &event);
 			if (obstacle) {
 				sup_say(p, i, obstacle);
+				/* The one obstacle that goes away by itself: no lease came. */
+				if (now_ms < net_wait && (!next || net_wait < next))
+					next = net_wait;
 			} else {
 				sup_event(p, i, event);
 				next = now_ms;
