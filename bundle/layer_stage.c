@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The launcher's side of one layer: a jailed unpacker at the other end of a pipe, and after it said its
- * piece, the checks, the whiteouts (which need what the jail does not have), one sync, one rename. Everything that
- * comes out of the jail is believed in nothing: diff_id is compared, paths are opened beneath, without links.
+ * piece and is dead, the checks, the whiteouts (which need what the jail does not have), the list for `verify`, one sync, one
+ * rename. Everything that comes out of the jail is believed in nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,28 +15,25 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "file.h"
-#include "store_dir.h"
-#include "unpack.h"
+#include "layer_list.h"
+#include "layer_stage_inner.h"
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
 #endif
 
-enum { REPORT_DEADLINE_MS = 600000 };
+/* How long the unpacker may say nothing after its last byte of input; and how long it may take to end after its last word. */
+enum { REPORT_DEADLINE_MS = 600000, END_DEADLINE_MS = 2000, PIPE_BYTES = 1 << 20 };
 
-struct layer_stage {
-	struct store *store;
-	struct layer_spec spec;
-	struct staging staging;
-	struct jail jail;
-	int feed, result;
-	int lower[CONFIG_LAYERS_MAX];
-};
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
 
 /* A detached mount of just that directory: ".." does not lead out of it. */
 static int clone_tree(int root, const char *path, uint64_t extra)
@@ -79,7 +76,7 @@ static int open_lowers(struct layer_stage *l, struct err *e)
 static int start_jail(struct layer_stage *l, int exe, int in, int out, struct err *e)
 {
 	static const char *const kinds[] = { "plain", "gzip", "zstd" };
-	struct jail_fd fds[3 + CONFIG_LAYERS_MAX];
+	struct jail_fd fds[4 + CONFIG_LAYERS_MAX];
 	struct jail_spec spec;
 	char path[64], count[8];
 	char *argv[] = { (char *)"coracle-bundle", (char *)"unpack", (char *)kinds[l->spec.compression], count, NULL };
@@ -90,15 +87,33 @@ static int start_jail(struct layer_stage *l, int exe, int in, int out, struct er
 	tree = clone_tree(l->store->root, path, 0);
 	if (tree < 0)
 		return err_sys(e, -tree, "layer %d: cannot open the staging directory", l->spec.index);
-	fds[0] = (struct jail_fd){ in, 0 };
-	fds[1] = (struct jail_fd){ out, 1 };
-	fds[2] = (struct jail_fd){ tree, UNPACK_STAGE_FD };
+	fds[0] = (struct jail_fd){ in, STDIN_FILENO };
+	fds[1] = (struct jail_fd){ out, STDOUT_FILENO };
+	fds[2] = (struct jail_fd){ l->digests, UNPACK_DIGEST_FD };
+	fds[3] = (struct jail_fd){ tree, UNPACK_STAGE_FD };
 	for (size_t i = 0; i < l->spec.lower_len; i++)
-		fds[3 + i] = (struct jail_fd){ l->lower[i], UNPACK_LOWER_FD + (int)i };
+		fds[4 + i] = (struct jail_fd){ l->lower[i], UNPACK_LOWER_FD + (int)i };
 	unpack_jail_spec(&spec);
-	r = jail_start(&l->jail, &spec, exe, argv, fds, 3 + l->spec.lower_len, e);
+	r = jail_start(&l->jail, &spec, exe, argv, fds, 4 + l->spec.lower_len, e);
 	close(tree);
+	for (size_t i = 0; i < l->spec.lower_len; i++)
+		close_fd(&l->lower[i]);
 	return r;
+}
+
+/* The staging directory and the file of digests, which has no name and dies with its descriptors. */
+static int prepare(struct layer_stage *l, struct err *e)
+{
+	int r = staging_begin(l->store, &l->staging, e);
+
+	if (r < 0)
+		return r;
+	if (mkdirat(l->staging.dir, "layer", 0755) < 0)
+		return err_sys(e, errno, "layer %d: cannot make the staging directory", l->spec.index);
+	l->digests = openat(l->staging.dir, "digests", O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+	if (l->digests < 0 || unlinkat(l->staging.dir, "digests", 0) < 0)
+		return err_sys(e, errno, "layer %d: cannot make the file of digests", l->spec.index);
+	return 0;
 }
 
 int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_fd, const struct layer_spec *spec, struct err *e)
@@ -111,41 +126,30 @@ int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_
 		return err_sys(e, ENOMEM, "layer %d", spec->index);
 	l->store = s;
 	l->spec = *spec;
-	l->feed = l->result = -1;
-	l->staging.dir = -1;
+	l->feed = l->result = l->digests = l->staging.dir = -1;
 	memset(l->lower, -1, sizeof(l->lower));
-	if (spec->lower_len >= CONFIG_LAYERS_MAX) {
-		r = err_set(e, -EFBIG, "layer %d: more than %d layers", spec->index, CONFIG_LAYERS_MAX);
-		goto fail;
+	if (spec->lower_len >= CONFIG_LAYERS_MAX)
+		r = err_set(e, -EFBIG, "layer %d: an image of more than %d layers is refused", spec->index, CONFIG_LAYERS_MAX);
+	else
+		r = prepare(l, e);
+	if (r == 0 && (pipe2(in, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0))
+		r = err_sys(e, errno, "layer %d: pipes", spec->index);
+	if (r == 0) {
+		fcntl(in[1], F_SETPIPE_SZ, PIPE_BYTES);	/* overlaps network and disk; a smaller pipe does as well */
+		r = open_lowers(l, e);
 	}
-	r = staging_begin(s, &l->staging, e);
-	if (r < 0)
-		goto fail;
-	if (mkdirat(l->staging.dir, "layer", 0755) < 0 || pipe2(in, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0) {
-		r = err_sys(e, errno, "layer %d: cannot prepare the staging directory", spec->index);
-		goto fail;
-	}
-	fcntl(in[1], F_SETPIPE_SZ, 1 << 20);	/* overlaps network and disk; a smaller pipe does as well */
-	r = open_lowers(l, e);
 	if (r == 0)
 		r = start_jail(l, bundle_exe_fd, in[0], result[1], e);
-	if (r < 0)
-		goto fail;
-	close(in[0]);
-	close(result[1]);
+	close_fd(&in[0]);
+	close_fd(&result[1]);
 	l->feed = in[1];
 	l->result = result[0];
+	if (r < 0) {
+		layer_stage_abort(l);
+		return r;
+	}
 	*out = l;
 	return 0;
-fail:
-	for (int i = 0; i < 2; i++) {
-		if (in[i] >= 0)
-			close(in[i]);
-		if (result[i] >= 0)
-			close(result[i]);
-	}
-	layer_stage_abort(l);
-	return r;
 }
 
 int layer_stage_feed(struct layer_stage *l, const void *at, size_t len, struct err *e)
@@ -165,8 +169,11 @@ static int read_report(struct layer_stage *l, void *at, size_t len)
 	while (have < len) {
 		struct pollfd p = { .fd = l->result, .events = POLLIN };
 		ssize_t n;
+		int r = poll(&p, 1, REPORT_DEADLINE_MS);
 
-		if (poll(&p, 1, REPORT_DEADLINE_MS) <= 0)
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
 			return -ETIMEDOUT;
 		n = read(l->result, (char *)at + have, len - have);
 		if (n < 0 && errno == EINTR)
@@ -178,149 +185,78 @@ static int read_report(struct layer_stage *l, void *at, size_t len)
 	return 0;
 }
 
-/* Whiteout device or opaque mark at a path that the jail named; the path may hold no link and not leave the staging. */
-static int apply_mark(int layer, char kind, const char *path)
+static int unpacker_died(struct layer_stage *l, struct err *e)
 {
-	char parent[UNPACK_PATH_MAX];
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	int dir, r = 0;
+	int status = jail_wait(&l->jail, END_DEADLINE_MS);
 
-	if (kind == 'o') {
-		dir = file_open_beneath(layer, path[0] ? path : ".", O_RDONLY | O_DIRECTORY, 0);
-		if (dir < 0)
-			return dir;
-		if (fsetxattr(dir, "trusted.overlay.opaque", "y", 1, 0) < 0)
-			r = -errno;
-		close(dir);
-		return r;
-	}
-	if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return -EPROTO;
-	if (!span_copy(span_of(path, slash ? (size_t)(slash - path) : 0), parent, sizeof(parent)))
-		return -EPROTO;
-	dir = file_open_beneath(layer, parent[0] ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
-	if (dir < 0)
-		return dir;
-	if (mknodat(dir, name, S_IFCHR | 0600, makedev(0, 0)) < 0)
-		r = -errno;
-	close(dir);
-	return r;
+	return err_set(e, -ECONNABORTED, "layer %d: the unpacker ended without a word (%s %d): out of memory, or a fault; trying again may help",
+		l->spec.index, status > 128 ? "signal" : "status", status > 128 ? status - 128 : status);
 }
 
-/* The times of a directory that gets a whiteout must survive it. */
-static int apply_marks(struct layer_stage *l, uint32_t count, struct err *e)
+/* The jail's verdict, and its marks into memory of *MARKS (the caller frees). Afterwards nothing of it runs any more. */
+static int take_result(struct layer_stage *l, struct unpack_result *res, uint8_t **marks, struct err *e)
 {
-	char path[UNPACK_PATH_MAX];
-	int layer, r = 0;
+	char shown[sizeof(res->text)];
+	int r = read_report(l, res, sizeof(*res));
 
-	if (count > UNPACK_MARKS_MAX)
-		return -EPROTO;
-	layer = openat(l->staging.dir, "layer", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (layer < 0)
-		return -errno;
-	for (uint32_t i = 0; r == 0 && i < count; i++) {
-		char kind, parent[UNPACK_PATH_MAX];
-		const char *slash;
-		struct stat st;
-		uint16_t len;
-		int dir;
-
-		r = read_report(l, &len, sizeof(len));
-		if (r == 0)
-			r = len < sizeof(path) ? read_report(l, &kind, 1) : -EPROTO;
-		if (r == 0 && len)
-			r = read_report(l, path, len);
-		if (r < 0)
-			break;
-		path[len] = '\0';
-		slash = strrchr(path, '/');
-		span_copy(span_of(path, slash ? (size_t)(slash - path) : 0), parent, sizeof(parent));
-		dir = file_open_beneath(layer, parent[0] ? parent : ".", O_RDONLY | O_DIRECTORY, 0);
-		if (dir < 0 || fstat(dir, &st) < 0)
-			r = -EPROTO;
-		if (r == 0)
-			r = apply_mark(layer, kind, path);
-		if (r == 0) {
-			struct timespec times[2] = { st.st_atim, st.st_mtim };
-
-			futimens(dir, times);
-		}
-		if (dir >= 0)
-			close(dir);
+	if (r < 0 || res->magic != UNPACK_MAGIC)
+		return unpacker_died(l, e);
+	if (res->code) {
+		res->text[sizeof(res->text) - 1] = '\0';
+		span_escape(span_str(res->text), shown, sizeof(shown));
+		return err_set(e, res->code < 0 && res->code > -4096 ? res->code : -EPROTO, "layer %d: %s", l->spec.index, shown);
 	}
-	close(layer);
-	return r < 0 ? err_sys(e, -r, "layer %d: applying its whiteouts", l->spec.index) : 0;
-}
-
-static int take_result(struct layer_stage *l, struct err *e)
-{
-	struct unpack_result res;
-	char shown[400];
-	int r = read_report(l, &res, sizeof(res));
-
-	if (r < 0 || res.magic != UNPACK_MAGIC) {
-		int status = jail_wait(&l->jail, 1000);
-
-		return err_set(e, -ECONNABORTED, "layer %d: the unpacker died (%s %d): trying again may help", l->spec.index,
-			status > 128 ? "signal" : "status", status > 128 ? status - 128 : status);
-	}
-	if (res.code) {
-		res.text[sizeof(res.text) - 1] = '\0';
-		span_escape(span_str(res.text), shown, sizeof(shown));
-		return err_set(e, res.code < 0 && res.code > -4096 ? res.code : -EPROTO, "layer %d: %s", l->spec.index, shown);
-	}
-	if (!digest_equal(&res.diff_id, &l->spec.diff_id))
+	if (res->mark_bytes > UNPACK_MARK_BYTES_MAX)
+		return err_set(e, -EPROTO, "layer %d: too many whiteouts", l->spec.index);
+	*marks = malloc(res->mark_bytes + 1);
+	if (!*marks)
+		return err_sys(e, ENOMEM, "layer %d", l->spec.index);
+	if (read_report(l, *marks, res->mark_bytes) < 0)
+		return unpacker_died(l, e);
+	jail_wait(&l->jail, END_DEADLINE_MS);
+	if (!digest_equal(&res->diff_id, &l->spec.diff_id))
 		return err_set(e, -EBADMSG, "layer %d: its uncompressed bytes are %s, the image config says %s: refused",
-			l->spec.index, digest_text(&res.diff_id).text, digest_text(&l->spec.diff_id).text);
-	return apply_marks(l, res.mark_count, e);
+			l->spec.index, digest_text(&res->diff_id).text, digest_text(&l->spec.diff_id).text);
+	return 0;
 }
 
-/* The next free short name; a rename that meets an existing directory tries the one behind it. */
-static int publish(struct layer_stage *l, struct err *e)
+/* Whiteouts into the staged layer, and its list beside it. */
+static int complete(struct layer_stage *l, const struct unpack_result *res, const uint8_t *marks, uint64_t *bytes, struct err *e)
 {
-	char from[64], to[64], name[STORE_SHORT_MAX], index[128], hex[DIGEST_HEX_LEN + 1];
-	int lock, layers = -1, r = -EEXIST;
+	int layer = openat(l->staging.dir, "layer", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), list = -1, r;
 
-	lock = store_lock(l->store, false, 10000, e);
-	if (lock < 0)
-		return lock;
-	if (store_layer_find(l->store, &l->spec.chain, name) == 0) {
-		close(lock);	/* another pull was faster: its bytes are the same */
-		return 0;
-	}
-	snprintf(from, sizeof(from), "tmp/%s/layer", l->staging.name);
-	for (unsigned n = 1; n < 0xffffff && r == -EEXIST; n++) {
-		snprintf(name, sizeof(name), "%04x", n);
-		snprintf(to, sizeof(to), "layers/%s", name);
-		r = syscall(SYS_renameat2, l->store->root, from, l->store->root, to, 1 /* RENAME_NOREPLACE */) < 0 ? -errno : 0;
-	}
-	if (r == 0)
-		layers = file_open_beneath(l->store->root, "layers", O_RDONLY | O_DIRECTORY, 0);
-	if (r == 0 && (layers < 0 || fsync(layers) < 0))
-		r = -EIO;
+	if (layer < 0)
+		return err_sys(e, errno, "layer %d: staging", l->spec.index);
+	r = layer_marks_apply(layer, marks, res->mark_bytes, e);
 	if (r == 0) {
-		snprintf(index, sizeof(index), "layers/index/%s", store_hex(&l->spec.chain, hex));
-		r = file_replace(l->store->root, index, span_str(name), 0644, e);
+		list = openat(l->staging.dir, "list", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		r = list < 0 ? -errno : layer_list_write(layer, l->digests, list, bytes, e);
 	}
-	if (layers >= 0)
-		close(layers);
-	close(lock);
-	return r < 0 ? err_sys(e, -r, "layer %d: cannot publish", l->spec.index) : 0;
+	close_fd(&list);
+	close(layer);
+	if (r == 0 && syncfs(l->staging.dir) < 0)
+		r = -errno;
+	if (r < 0) {
+		err_sys(e, -r, "cannot be completed");
+		return err_prefix(e, r, "layer %d", l->spec.index);
+	}
+	return 0;
 }
 
 int layer_stage_publish(struct layer_stage *l, struct err *e)
 {
+	struct unpack_result res;
+	uint8_t *marks = NULL;
+	uint64_t bytes = 0;
 	int r;
 
-	close(l->feed);
-	l->feed = -1;
-	r = take_result(l, e);
+	close_fd(&l->feed);
+	r = take_result(l, &res, &marks, e);
 	if (r == 0)
-		jail_wait(&l->jail, 10000);
-	if (r == 0 && syncfs(l->staging.dir) < 0)
-		r = err_sys(e, errno, "layer %d: sync", l->spec.index);
+		r = complete(l, &res, marks, &bytes, e);
 	if (r == 0)
-		r = publish(l, e);
+		r = store_layer_publish(l->store, &l->staging, &l->spec, res.entries, bytes, e);
+	free(marks);
 	layer_stage_abort(l);
 	return r;
 }
@@ -330,13 +266,11 @@ void layer_stage_abort(struct layer_stage *l)
 	if (!l)
 		return;
 	jail_kill(&l->jail);
-	if (l->feed >= 0)
-		close(l->feed);
-	if (l->result >= 0)
-		close(l->result);
+	close_fd(&l->feed);
+	close_fd(&l->result);
+	close_fd(&l->digests);
 	for (int i = 0; i < CONFIG_LAYERS_MAX; i++)
-		if (l->lower[i] >= 0)
-			close(l->lower[i]);
+		close_fd(&l->lower[i]);
 	staging_end(l->store, &l->staging);
 	free(l);
 }

@@ -22,9 +22,14 @@
 
 #define FORMAT "coracle-store 1\n"
 
-static const char *const folders[] = {
-	"layers", "layers/index", "images", "images/sha256", "bundles", "state", "tmp", "trash",
-	"partial", "config", "logs", "volumes",
+/* What may hold setuid programs or secrets of an image or of the board is nobody's but root's. */
+static const struct folder {
+	const char *name;
+	mode_t mode;
+} folders[] = {
+	{ "layers", 0700 }, { "layers/index", 0755 }, { "layers/list", 0755 }, { "images", 0755 }, { "images/sha256", 0755 },
+	{ "bundles", 0755 }, { "state", 0755 }, { "tmp", 0700 }, { "trash", 0700 }, { "partial", 0755 }, { "config", 0700 },
+	{ "logs", 0755 }, { "volumes", 0755 },
 };
 
 const char *store_hex(const struct digest *d, char out[DIGEST_HEX_LEN + 1])
@@ -55,8 +60,8 @@ static int check_format(struct store *s, struct err *e)
 static int make_store(struct store *s, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
-		if (mkdirat(s->root, folders[i], strcmp(folders[i], "config") == 0 ? 0700 : 0755) < 0 && errno != EEXIST)
-			return err_sys(e, errno, "%s/%s: cannot make the folder", s->path, folders[i]);
+		if (mkdirat(s->root, folders[i].name, folders[i].mode) < 0 && errno != EEXIST)
+			return err_sys(e, errno, "%s/%s: cannot make the folder", s->path, folders[i].name);
 	/* The stamp last: a store that was cut while being made is made again. */
 	return file_replace(s->root, "format", span_str(FORMAT), 0644, e);
 }
@@ -124,26 +129,6 @@ struct digest store_chain(const struct digest *parent, const struct digest *diff
 	sha256_add(&h, " ", 1);
 	sha256_add(&h, b.text, DIGEST_TEXT_LEN);
 	return sha256_end(&h);
-}
-
-int store_layer_find(struct store *s, const struct digest *chain, char out[STORE_SHORT_MAX])
-{
-	char path[128], hex[DIGEST_HEX_LEN + 1], dir[64], *text;
-	size_t len;
-	int r;
-
-	snprintf(path, sizeof(path), "layers/index/%s", store_hex(chain, hex));
-	r = file_read(s->root, path, STORE_SHORT_MAX, &text, &len, NULL);
-	if (r < 0)
-		return -ENOENT;
-	r = len && len < STORE_SHORT_MAX && strspn(text, "0123456789abcdef") == len ? 0 : -ENOENT;
-	if (r == 0) {
-		memcpy(out, text, len + 1);
-		snprintf(dir, sizeof(dir), "layers/%s", out);
-		r = faccessat(s->root, dir, F_OK, 0) < 0 ? -ENOENT : 0;
-	}
-	free(text);
-	return r;
 }
 
 static int write_plain(int dir, const char *name, struct span data, struct err *e)

@@ -5,7 +5,8 @@
  * coracle-bundle and into the trusted half of coracle-fetch.
  *
  *   format                    "coracle-store 1\n"
- *   layers/<short>/           one unpacked layer, immutable; layers/index/<chain id hex> -> <short> (a small file, replaced atomically)
+ *   layers/<short>/           one unpacked layer, immutable; layers/index/<chain id hex>: its short name and key=value lines (a small file, replaced
+ *                             atomically: the layer is there once this is); layers/list/<short>: what it holds (bundle/layer_list.h)
  *   images/sha256/<hex>/      manifest.json config.json admitted (key=value lines: ref, rule, key, payload digest); published by one rename
  *   bundles/<id>/             config.json, record.<format>.<features>
  *   state/slots               bundle/slots.h
@@ -39,9 +40,18 @@ int store_fd(const struct store *s);
 /* ChainID of image-spec config.md: chain(L0) = diff0, chain(n) = sha256(chain(n-1) " " diff(n)). */
 struct digest store_chain(const struct digest *parent_or_null, const struct digest *diff_id);
 
-/* Short name ("0001a") of the published layer with that chain id into OUT; -ENOENT where there is none. */
+/* Short name ("k3x09a", never given twice) of the published layer with that chain id into OUT; -ENOENT where there is none. */
 enum { STORE_SHORT_MAX = 16 };
 int store_layer_find(struct store *s, const struct digest *chain, char out[STORE_SHORT_MAX]);
+
+struct store_layer {
+	char name[STORE_SHORT_MAX];
+	struct digest diff_id;
+	uint64_t entries, bytes;	/* of the archive; contents of its files */
+};
+
+/* The same with what was written down at publishing. -ENOENT, -EUCLEAN. */
+int store_layer_read(struct store *s, const struct digest *chain, struct store_layer *out);
 
 enum layer_compression { LAYER_TAR, LAYER_GZIP, LAYER_ZSTD };
 

@@ -3,12 +3,12 @@
 #include "tar_guard.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config.h"
-#include "span.h"
 
-enum { NAME_LEN = 100, SIZE_AT = 124, SIZE_LEN = 12, SUM_AT = 148, SUM_LEN = 8, TYPE_AT = 156 };
+enum { SIZE_AT = 124, SIZE_LEN = 12, SUM_AT = 148, SUM_LEN = 8, TYPE_AT = 156 };
 
 /* Octal as tar writes it, or base-256 (GNU) where the top bit is set. false: neither, or beyond 2^62. */
 static bool number(const uint8_t *at, size_t len, uint64_t *out)
@@ -38,120 +38,193 @@ static bool number(const uint8_t *at, size_t len, uint64_t *out)
 	return true;
 }
 
-static bool is_sum_right(const uint8_t *block)
+static unsigned sum_of(const uint8_t *block)
 {
-	uint64_t sum = 0, claimed;
+	unsigned sum = 0;
 
 	for (int i = 0; i < 512; i++)
 		sum += i >= SUM_AT && i < SUM_AT + SUM_LEN ? ' ' : block[i];
-	return number(block + SUM_AT, SUM_LEN, &claimed) && claimed == sum;
+	return sum;
 }
 
-/* Looks through "LEN key=value\n" records for the ones that change how the stream is read. */
+static bool is_key(struct span record, const char *key, struct span *value)
+{
+	size_t len = strlen(key);
+
+	if (record.len < len || memcmp(record.at, key, len) != 0)
+		return false;
+	*value = span_of(record.at + len, record.len - len);
+	return true;
+}
+
+/* One "key=value" of a pax header. */
+static int take_record(struct tar_guard *g, struct span record, struct err *e)
+{
+	unsigned long long n = g->entries + 1;
+	struct tar_pax *p = &g->next;
+	struct span value;
+
+	if (!memchr(record.at, '=', record.len) || record.at[0] == '=')
+		return err_set(e, -EBADMSG, "entry %llu: broken pax header", n);
+	if (is_key(record, "GNU.sparse", &value) || is_key(record, "SUN.holesdata", &value))
+		return err_set(e, -ENOTSUP, "entry %llu: sparse files are refused: make the layer without --sparse", n);
+	if (is_key(record, "size=", &value)) {
+		p->size = 0;
+		for (size_t i = 0; i < value.len; i++) {
+			if (value.at[i] < '0' || value.at[i] > '9')
+				return err_set(e, -EBADMSG, "entry %llu: size in its pax header is no number", n);
+			if (p->size >> 58)
+				return err_set(e, -EFBIG, "entry %llu: size in its pax header is too large", n);
+			p->size = p->size * 10 + (uint64_t)(value.at[i] - '0');
+		}
+		p->has_size = true;
+	}
+	if (is_key(record, "path=", &value))
+		p->path = value;
+	else if (is_key(record, "linkpath=", &value))
+		p->linkpath = value;
+	else
+		return 0;
+	return memchr(value.at, '\0', value.len) ? err_set(e, -EBADMSG, "entry %llu: a NUL inside its name", n) : 0;
+}
+
+/* "LEN key=value\n" records; LEN counts itself. */
 static int read_pax(struct tar_guard *g, struct err *e)
 {
 	size_t at = 0;
+	int r = 0;
 
-	while (at < g->text_len) {
+	g->next.is_there = true;
+	for (size_t i = 0; i < g->text_len; i++)
+		g->next.is_odd |= g->text[i] & 0x80;
+	while (r == 0 && at < g->text_len) {
 		size_t len = 0, digits = at;
-		struct span rest;
 
 		while (digits < g->text_len && g->text[digits] >= '0' && g->text[digits] <= '9' && len < TAR_PAX_MAX)
 			len = len * 10 + (size_t)(g->text[digits++] - '0');
-		if (digits == at || digits >= g->text_len || g->text[digits] != ' ' || len <= digits - at + 1 ||
-		    len > g->text_len - at)
-			return err_set(e, -EBADMSG, "entry %llu: broken pax header", (unsigned long long)g->entries);
-		rest = span_of(g->text + digits + 1, len - (digits - at) - 1);
-		if (rest.len > 11 && memcmp(rest.at, "GNU.sparse.", 11) == 0)
-			return err_set(e, -ENOTSUP, "entry %llu: GNU sparse files are refused: make the layer without --sparse",
-				(unsigned long long)g->entries);
-		if (rest.len > 5 && memcmp(rest.at, "size=", 5) == 0) {
-			uint64_t v = 0;
-
-			for (size_t i = 5; i < rest.len && rest.at[i] >= '0' && rest.at[i] <= '9'; i++) {
-				if (v >> 58)
-					return err_set(e, -EFBIG, "entry %llu: size in pax header too large",
-						(unsigned long long)g->entries);
-				v = v * 10 + (uint64_t)(rest.at[i] - '0');
-			}
-			g->pax_size = v;
-			g->has_pax_size = true;
-		}
+		if (digits == at || digits >= g->text_len || g->text[digits] != ' ' || len > g->text_len - at ||
+		    len < digits - at + 3 || g->text[at + len - 1] != '\n')
+			return err_set(e, -EBADMSG, "entry %llu: broken pax header", (unsigned long long)g->entries + 1);
+		r = take_record(g, span_of(g->text + digits + 1, len - (digits - at) - 2), e);
 		at += len;
 	}
-	return 0;
+	return r;
 }
 
-static int read_header(struct tar_guard *g, struct err *e)
+/* A header that is about the entry behind it. */
+static int special(struct tar_guard *g, char type, uint64_t size, struct err *e)
 {
-	static const uint8_t zero[512];
-	char type = (char)g->block[TYPE_AT];
-	uint64_t size;
+	unsigned long long n = g->entries + 1;
 
-	if (memcmp(g->block, zero, sizeof(zero)) == 0) {
-		g->is_end = true;
-		return 0;
+	if (type == 'L' || type == 'K') {
+		if (size > TAR_LONG_NAME_MAX)
+			return err_set(e, -EFBIG, "entry %llu: name of %llu bytes, at most %d", n, (unsigned long long)size,
+				TAR_LONG_NAME_MAX);
+	} else if (size > TAR_PAX_MAX) {
+		return err_set(e, -EFBIG, "entry %llu: pax header of %llu bytes, at most %d", n, (unsigned long long)size, TAR_PAX_MAX);
 	}
-	if (!is_sum_right(g->block) || !number(g->block + SIZE_AT, SIZE_LEN, &size))
-		return err_set(e, -EBADMSG, "entry %llu: not a tar header (checksum or size field is wrong)",
-			(unsigned long long)g->entries);
-	if (type == 'x' || type == 'g') {
-		if (size > TAR_PAX_MAX)
-			return err_set(e, -EFBIG, "entry %llu: pax header of %llu bytes, at most %d",
-				(unsigned long long)g->entries, (unsigned long long)size, TAR_PAX_MAX);
-		g->text_len = type == 'x' ? (uint32_t)size : 0;
-		g->skip = type == 'x' ? 0 : (size + 511) / 512 * 512;
-		return 0;
-	}
-	if ((type == 'L' || type == 'K') && size > TAR_LONG_NAME_MAX)
-		return err_set(e, -EFBIG, "entry %llu: name of %llu bytes, at most %d", (unsigned long long)g->entries,
-			(unsigned long long)size, TAR_LONG_NAME_MAX);
-	if (type == 'S' || type == 'M' || type == 'V' || type == 'D' || type == 'N')
-		return err_set(e, -ENOTSUP, "entry %llu: tar type '%c' is refused", (unsigned long long)g->entries, type);
-	if (type != 'L' && type != 'K') {
-		if (++g->entries > CONFIG_ENTRIES_MAX)
-			return err_set(e, -EFBIG, "more than %d entries", CONFIG_ENTRIES_MAX);
-		if (g->has_pax_size)
-			size = g->pax_size;
-		g->has_pax_size = false;
-		/* Links, devices and directories have no content, whatever their size says (libarchive reads it so, too) */
-		if (type == '2' || type == '3' || type == '4' || type == '5' || type == '6')
-			size = 0;
+	if (type == 'x' || type == 'X') {
+		if (g->next.is_there)
+			return err_set(e, -EBADMSG, "entry %llu: two pax headers", n);
+		g->text_len = (uint32_t)size;
+		if (size)
+			return 0;
 	}
 	g->skip = (size + 511) / 512 * 512;
 	return 0;
 }
 
-int tar_guard_feed(struct tar_guard *g, const uint8_t *at, size_t len, struct err *e)
+/* H may be changed where IN_PLACE. */
+static int entry(struct tar_guard *g, uint8_t *h, bool in_place, char type, uint64_t size, struct err *e)
 {
-	while (len && !g->is_end) {
-		size_t want, n;
-		int r;
+	unsigned long long n = ++g->entries;
+
+	if (n > CONFIG_ENTRIES_MAX)
+		return err_set(e, -EFBIG, "more than %d entries", CONFIG_ENTRIES_MAX);
+	if (!type || !strchr("01234567", type))
+		if (type)
+			return err_set(e, -ENOTSUP, "entry %llu: tar type 0x%02x is refused", n, (unsigned char)type);
+	g->pax = g->next;
+	g->next = (struct tar_pax){ .is_there = false };
+	if (type == '0' || type == '7' || !type) {
+		g->size = g->pax.has_size ? g->pax.size : size;
+	} else {
+		if (g->pax.has_size && g->pax.size)
+			return err_set(e, -EBADMSG, "entry %llu: content for something that has none", n);
+		if (type == '1' && size) {
+			char sum[SUM_LEN];
+
+			if (!in_place)
+				return err_set(e, -EBADMSG, "entry %llu: hard link with content", n);
+			memcpy(h + SIZE_AT, "00000000000", SIZE_LEN);
+			snprintf(sum, sizeof(sum), "%06o", sum_of(h));
+			memcpy(h + SUM_AT, sum, SUM_LEN - 1);
+			h[SUM_AT + SUM_LEN - 1] = ' ';
+		}
+		g->size = 0;
+	}
+	g->type = type;
+	g->skip = (g->size + 511) / 512 * 512;
+	return 0;
+}
+
+/* *IS_ENTRY: an entry's header, where the caller has to stop. */
+static int read_header(struct tar_guard *g, uint8_t *h, bool in_place, bool *is_entry, struct err *e)
+{
+	static const uint8_t zero[512];
+	char type = (char)h[TYPE_AT];
+	uint64_t size, sum;
+
+	if (memcmp(h, zero, sizeof(zero)) == 0) {
+		g->is_end = true;
+		return 0;
+	}
+	if (!number(h + SUM_AT, SUM_LEN, &sum) || sum != sum_of(h) || !number(h + SIZE_AT, SIZE_LEN, &size))
+		return err_set(e, -EBADMSG, "entry %llu: not a tar header (checksum or size field is wrong)",
+			(unsigned long long)g->entries + 1);
+	if (type && strchr("xXgLK", type))
+		return special(g, type, size, e);
+	*is_entry = true;
+	return entry(g, h, in_place, type, size, e);
+}
+
+int tar_guard_feed(struct tar_guard *g, uint8_t *at, size_t len, size_t *used, struct err *e)
+{
+	bool is_entry = false;
+	size_t done = 0;
+	int r = 0;
+
+	while (r == 0 && done < len && !is_entry && !g->is_end) {
+		size_t left = len - done, want, n;
 
 		if (g->skip) {
-			n = g->skip < len ? (size_t)g->skip : len;
+			n = g->skip < left ? (size_t)g->skip : left;
 			g->skip -= n;
-			at += n;
-			len -= n;
+			done += n;
+			if (g->skip == 0)
+				break;
+			continue;
+		}
+		if (!g->text_len && !g->fill && left >= 512) {
+			r = read_header(g, at + done, true, &is_entry, e);
+			done += 512;
 			continue;
 		}
 		want = g->text_len ? (g->text_len + 511u) / 512 * 512 : 512;
-		n = want - g->fill < len ? want - g->fill : len;
-		memcpy((g->text_len ? g->text : g->block) + g->fill, at, n);
+		n = want - g->fill < left ? want - g->fill : left;
+		memcpy((g->text_len ? g->text : g->block) + g->fill, at + done, n);
 		g->fill += (uint32_t)n;
-		at += n;
-		len -= n;
+		done += n;
 		if (g->fill < want)
-			return 0;
+			break;
 		g->fill = 0;
 		if (g->text_len) {
 			r = read_pax(g, e);
 			g->text_len = 0;
 		} else {
-			r = read_header(g, e);
+			r = read_header(g, g->block, false, &is_entry, e);
 		}
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	*used = g->is_end ? len : done;
+	return r;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Walks the 512-byte headers of a tar stream ahead of libarchive and refuses what
- * libarchive would read whole into memory: pax headers, GNU long names and
- * sparse maps above our limits (facts: 1 GiB, 1 MiB and 8 MiB there). Understands ustar, GNU and pax sizes.
+ * libarchive would read whole into memory or read in two ways: pax headers and GNU long names above our limits
+ * (facts: 1 MiB there), sparse maps, rare types, content behind entries that have none. It also keeps the
+ * names of the pax header as they are, byte for byte: libarchive passes them through a character set, names are no text.
  */
 #ifndef CORACLE_TAR_GUARD_H
 #define CORACLE_TAR_GUARD_H
@@ -11,22 +12,36 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "span.h"
 
 enum { TAR_PAX_MAX = 128 * 1024, TAR_LONG_NAME_MAX = 8192 };
 
+/* What stands before an entry and holds for it. */
+struct tar_pax {
+	bool is_there;		/* a pax header was read */
+	bool has_size;
+	bool is_odd;		/* bytes beyond ASCII: libarchive may warn that it cannot convert them */
+	uint64_t size;
+	struct span path, linkpath;	/* in text[]; at NULL: not named there */
+};
+
 struct tar_guard {
 	uint64_t skip;		/* bytes of content and padding until the next header */
-	uint64_t pax_size;	/* size= of the pax header in front, if has_pax_size */
 	uint64_t entries;
 	uint32_t fill;		/* bytes in block[] or text[] */
 	uint32_t text_len;	/* of the pax header being read; 0: none */
-	bool has_pax_size;
 	bool is_end;		/* a zero block was seen: libarchive stops there */
+	struct tar_pax next;	/* for the entry to come */
+	struct tar_pax pax;	/* of the entry whose header was read last; valid until the next feed behind its content */
+	char type;		/* that entry's typeflag */
+	uint64_t size;		/* and its content's bytes */
 	uint8_t block[512];
 	uint8_t text[TAR_PAX_MAX + 512];
 };
 
-/* Feeds the next LEN bytes. 0, -EFBIG over a limit, -ENOTSUP a kind that is refused, -EBADMSG no tar. */
-int tar_guard_feed(struct tar_guard *g, const uint8_t *at, size_t len, struct err *e);
+/* Looks at the next bytes, at most until the end of one entry's header or of its content; *USED tells how many (0 only where LEN is). Feed multiples of 512
+ * where possible: the size field of a hard link is set to 0 in place, as such entries have no content, whatever they say.
+ * 0, -EFBIG over a limit, -ENOTSUP a kind that is refused, -EBADMSG no tar. */
+int tar_guard_feed(struct tar_guard *g, uint8_t *at, size_t len, size_t *used, struct err *e);
 
 #endif

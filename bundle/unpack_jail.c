@@ -28,6 +28,11 @@
 #else
 #define SYS_ftruncate_any SYS_ftruncate
 #endif
+#ifdef SYS_fcntl64
+#define SYS_fcntl_any SYS_fcntl64
+#else
+#define SYS_fcntl_any SYS_fcntl
+#endif
 #ifdef SYS__llseek
 #define SYS_lseek_any SYS__llseek
 #else
@@ -44,6 +49,7 @@ static const struct sock_filter filter[] = {
 	FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
 	FILTER_ALLOW(setxattr), FILTER_ALLOW(lsetxattr), FILTER_ALLOW(fsetxattr), FILTER_ALLOW(fgetxattr), FILTER_ALLOW(lgetxattr),
 	FILTER_ALLOW(flistxattr), FILTER_ALLOW(llistxattr), FILTER_ALLOW(getxattr), FILTER_ALLOW(listxattr),
+	FILTER_ALLOW(fremovexattr), FILTER_ALLOW(statx), FILTER_ALLOW(fcntl_any),
 	FILTER_ALLOW(getpid), FILTER_ALLOW(fchdir), FILTER_ALLOW(umask),
 	FILTER_END,
 };
@@ -54,7 +60,7 @@ void unpack_jail_spec(struct jail_spec *spec)
 		.name = "unpack",
 		.uid = CONFIG_UID_UNPACK,
 		.caps = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1ull << CAP_SETFCAP,
-		.memory_max = 256ull << 20,
+		.memory_max = (32ull << 20) + (2ull << CONFIG_ZSTD_WINDOW_LOG_MAX),	/* stack and program count as well */
 		.file_size_max = (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20,
 		.fds_max = 1024,
 		.filter = filter,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Path resolution for the unpacker. Paths are hostile; runs only inside the unpack jail. */
+/* Path resolution for the unpacker. Paths are hostile; runs only inside the unpack jail, where nothing else touches the staging. */
 #include "view.h"
 
 #include <errno.h>
@@ -20,11 +20,29 @@ static int open_dir(int root, const char *path)
 	return file_open_beneath(root, path[0] ? path : ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-static bool is_opaque(int dir)
+static int look(int root, const char *path, struct stat *st)
 {
-	char value[2];
+	int fd = file_open_beneath(root, path, O_PATH | O_NOFOLLOW, 0), r = 0;
 
-	return fgetxattr(dir, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+static bool is_opaque(int root, const char *path)
+{
+	int fd = open_dir(root, path);
+	char value[2];
+	bool is;
+
+	if (fd < 0)
+		return false;
+	is = fgetxattr(fd, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
+	close(fd);
+	return is;
 }
 
 /* One layer's say on PATH: 1 it has it, 0 it knows nothing, -1 it hides what is below. */
@@ -32,40 +50,27 @@ static int layer_lookup(int layer, const char *path, struct stat *st)
 {
 	char part[UNPACK_PATH_MAX];
 	size_t len = strlen(path);
-	int r = 0;
+	int r = look(layer, path, st);
 
-	for (size_t i = 1; i <= len; i++) {
-		int fd;
-
-		if (path[i] != '/' && path[i] != '\0')
+	if (r == 0)
+		return S_ISCHR(st->st_mode) && st->st_rdev == 0 ? -1 : 1;	/* 0:0 is overlay's whiteout */
+	if (r != -ENOENT)
+		return -1;		/* a file or link where a directory would have to be */
+	for (size_t i = 1; i < len; i++) {
+		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
-		fd = file_open_beneath(layer, part, O_PATH | O_NOFOLLOW, 0);
-		if (fd == -ENOENT)
-			return r;
-		if (fd < 0 || fstat(fd, st) < 0) {
-			if (fd >= 0)
-				close(fd);
+		r = look(layer, part, st);
+		if (r == -ENOENT)
+			return 0;
+		if (r < 0 || !S_ISDIR(st->st_mode) || is_opaque(layer, part))
 			return -1;
-		}
-		close(fd);
-		if (S_ISCHR(st->st_mode) && st->st_rdev == 0)
-			return -1;	/* overlay's whiteout */
-		if (path[i] == '\0')
-			return 1;
-		if (!S_ISDIR(st->st_mode))
-			return -1;
-		fd = open_dir(layer, part);
-		if (fd >= 0 && is_opaque(fd))
-			r = -1;		/* what this layer lacks below here is gone */
-		if (fd >= 0)
-			close(fd);
 	}
-	return r;
+	return is_opaque(layer, "") ? -1 : 0;
 }
 
-int view_lower_find(struct view *v, const char *path, struct stat *st)
+int view_lower_find(const struct view *v, const char *path, struct stat *st)
 {
 	for (int i = 0; i < v->lower_len; i++) {
 		int r = layer_lookup(v->lower[i], path, st);
@@ -109,33 +114,17 @@ out:
 	return r;
 }
 
-/* Makes directory PATH in the staging, as the lower layers have it or plain. */
-static int make_implied(struct view *v, const char *path, int layer, const struct stat *st)
-{
-	int from = -1, to, r = 0;
-
-	if (mkdirat(v->stage, path, 0755) < 0)
-		return -errno;
-	if (layer < 0)
-		return 0;
-	to = open_dir(v->stage, path);
-	from = open_dir(v->lower[layer], path);
-	r = to < 0 ? to : from < 0 ? from : view_copy_attrs(from, to, st);
-	if (to >= 0)
-		close(to);
-	if (from >= 0)
-		close(from);
-	return r;
-}
-
 /* Adds "/NAME" to canonical PATH. */
-static int append(char *path, const char *name)
+static int append(char *path, const char *name, size_t name_len)
 {
-	size_t len = strlen(path), more = strlen(name);
+	size_t len = strlen(path);
 
-	if (len + more + 2 > UNPACK_PATH_MAX)
+	if (len + name_len + 2 > UNPACK_PATH_MAX)
 		return -ENAMETOOLONG;
-	snprintf(path + len, UNPACK_PATH_MAX - len, "%s%s", len ? "/" : "", name);
+	if (len)
+		path[len++] = '/';
+	memcpy(path + len, name, name_len);
+	path[len + name_len] = '\0';
 	return 0;
 }
 
@@ -149,135 +138,203 @@ static void cut_last(char *path)
 		path[0] = '\0';
 }
 
-/* Reads the link at PATH of the staging or of lower LAYER, and puts it in front of REST. */
-static int follow(struct view *v, const char *path, int layer, char *rest)
-{
-	char target[UNPACK_PATH_MAX], joined[UNPACK_PATH_MAX];
-	ssize_t n = readlinkat(layer < 0 ? v->stage : v->lower[layer], path, target, sizeof(target) - 1);
-
-	if (n < 0)
-		return -errno;
-	target[n] = '\0';
-	if (snprintf(joined, sizeof(joined), "%s/%s", target, rest) >= (int)sizeof(joined))
-		return -ENAMETOOLONG;
-	memcpy(rest, joined, strlen(joined) + 1);
-	return target[0] == '/' ? 1 : 0;
-}
-
-/* Walks REST (all of it directories) from the root; leaves the canonical path in OUT. */
-static int walk(struct view *v, char *rest, char *out)
-{
-	int links = 0, depth = 0;
-
-	out[0] = '\0';
-	while (*rest) {
-		char name[256], *slash = strchr(rest, '/');
-		size_t len = slash ? (size_t)(slash - rest) : strlen(rest);
-		struct stat st;
-		int layer = -1, r;
-
-		if (len >= sizeof(name))
-			return -ENAMETOOLONG;
-		memcpy(name, rest, len);
-		name[len] = '\0';
-		memmove(rest, rest + len + (slash ? 1 : 0), strlen(rest + len + (slash ? 1 : 0)) + 1);
-		if (len == 0 || strcmp(name, ".") == 0)
-			continue;
-		if (strcmp(name, "..") == 0) {	/* only out of a link's target; the root's parent is the root */
-			cut_last(out);
-			continue;
-		}
-		if (++depth > CONFIG_PATH_DEPTH_MAX + LINKS_MAX)
-			return -ENAMETOOLONG;
-		r = append(out, name);
-		if (r < 0)
-			return r;
-		if (fstatat(v->stage, out, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-			if (errno != ENOENT)
-				return -errno;
-			layer = view_lower_find(v, out, &st);
-			if (layer < 0 || S_ISDIR(st.st_mode)) {
-				r = make_implied(v, out, layer, &st);
-				if (r < 0)
-					return r;
-				continue;
-			}
-		}
-		if (S_ISDIR(st.st_mode))
-			continue;
-		if (!S_ISLNK(st.st_mode))
-			return -ENOTDIR;
-		if (++links > LINKS_MAX)
-			return -ELOOP;
-		r = follow(v, out, layer, rest);
-		if (r < 0)
-			return r;
-		if (r == 1)
-			out[0] = '\0';
-		else
-			cut_last(out);
-	}
-	return 0;
-}
-
-/* Leading "/" and "./" stripped, "." and double slashes dropped; ".." is refused, as no tool that makes layers writes it. */
-static int clean(const char *path, char *out)
+int view_clean(const char *path, bool is_scoped, char *out, struct err *e)
 {
 	out[0] = '\0';
 	while (*path) {
 		const char *slash = strchr(path, '/');
 		size_t len = slash ? (size_t)(slash - path) : strlen(path);
-		char name[256];
-		int r;
+		int r = 0;
 
-		if (len >= sizeof(name))
-			return -ENAMETOOLONG;
-		memcpy(name, path, len);
-		name[len] = '\0';
-		path += len + (slash ? 1 : 0);
-		if (len == 0 || strcmp(name, ".") == 0)
-			continue;
-		if (strcmp(name, "..") == 0)
-			return -EINVAL;
-		r = append(out, name);
+		if (len > 255)
+			return err_set(e, -ENAMETOOLONG, "a name of more than 255 bytes");
+		if (len == 2 && path[0] == '.' && path[1] == '.') {
+			if (!out[0] && !is_scoped)
+				return err_set(e, -EINVAL, "its path leaves the root by \"..\": refused");
+			cut_last(out);
+		} else if (len && !(len == 1 && path[0] == '.')) {
+			r = append(out, path, len);
+		}
 		if (r < 0)
-			return r;
+			return err_set(e, r, "a path of more than %d bytes", UNPACK_PATH_MAX - 1);
+		path += len + (slash ? 1 : 0);
 	}
 	return 0;
 }
 
-int view_place(struct view *v, const char *path, struct place *p, bool *is_root, struct err *e)
+/* Puts the target of the link at PATH (of the staging, or of lower LAYER) in front of REST. 1 where it is absolute. */
+static int follow(const struct view *v, const char *path, int layer, char *rest)
 {
-	char rest[UNPACK_PATH_MAX];
-	char *slash;
-	int r = clean(path, rest);
+	char target[UNPACK_PATH_MAX], joined[2 * UNPACK_PATH_MAX];
+	int fd = file_open_beneath(layer < 0 ? v->stage : v->lower[layer], path, O_PATH | O_NOFOLLOW, 0);
+	ssize_t n;
 
-	p->dir_fd = -1;
-	p->dir[0] = p->name[0] = '\0';
-	*is_root = false;
-	if (r < 0)
-		return err_set(e, r, "path is refused (%s)", r == -EINVAL ? "it holds \"..\"" : "it is too long");
-	if (!rest[0]) {
-		*is_root = true;
-		p->dir_fd = open_dir(v->stage, "");
-		return p->dir_fd < 0 ? p->dir_fd : 0;
-	}
-	slash = strrchr(rest, '/');
-	memcpy(p->name, slash ? slash + 1 : rest, strlen(slash ? slash + 1 : rest) + 1);
-	if (slash)
-		*slash = '\0';
-	else
-		rest[0] = '\0';
-	r = walk(v, rest, p->dir);
-	if (r < 0)
-		return err_sys(e, -r, "its directory cannot be resolved");
-	p->dir_fd = open_dir(v->stage, p->dir);
-	return p->dir_fd < 0 ? err_sys(e, -p->dir_fd, "its directory cannot be opened") : 0;
+	if (fd < 0)
+		return fd;
+	n = readlinkat(fd, "", target, sizeof(target) - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	target[n] = '\0';
+	if (snprintf(joined, sizeof(joined), "%s/%s", target, rest) >= UNPACK_PATH_MAX)
+		return -ENAMETOOLONG;
+	memcpy(rest, joined, strlen(joined) + 1);
+	return target[0] == '/' ? 1 : 0;
 }
 
-void view_place_close(struct place *p)
+struct walk {
+	char rest[UNPACK_PATH_MAX];
+	char *out;
+	int depth, links;
+	size_t hidden_from;	/* length of the shortest prefix of out that is whited out or opaque; 0: none */
+};
+
+/* After OUT grew to name: does a mark of this layer hide what lower layers have there? */
+static bool is_hidden(const struct view *v, struct walk *w)
 {
-	if (p->dir_fd >= 0)
-		close(p->dir_fd);
-	p->dir_fd = -1;
+	if (w->hidden_from && strlen(w->out) > w->hidden_from)
+		return true;
+	return marks_has(v->marks, MARK_WHITEOUT, w->out) || marks_has(v->marks, MARK_OPAQUE, "");
+}
+
+static void note_hidden(const struct view *v, struct walk *w)
+{
+	size_t len = strlen(w->out);
+
+	if (w->hidden_from && len <= w->hidden_from)
+		w->hidden_from = 0;
+	if (!w->hidden_from && len && (marks_has(v->marks, MARK_WHITEOUT, w->out) || marks_has(v->marks, MARK_OPAQUE, w->out)))
+		w->hidden_from = len;
+}
+
+/* One component, NAME, not "" or ".". */
+static int step(const struct view *v, struct walk *w, const char *name, size_t len)
+{
+	struct stat st;
+	int layer = -1, r;
+
+	if (len == 2 && name[0] == '.' && name[1] == '.') {	/* only out of a link's target; the root's parent is the root */
+		w->depth -= w->out[0] ? 1 : 0;
+		cut_last(w->out);
+		note_hidden(v, w);
+		return 0;
+	}
+	if (++w->depth > CONFIG_PATH_DEPTH_MAX || append(w->out, name, len) < 0)
+		return -ENAMETOOLONG;
+	r = look(v->stage, w->out, &st);
+	if (r == -ENOENT) {
+		layer = is_hidden(v, w) ? -ENOENT : view_lower_find(v, w->out, &st);
+		if (layer < 0)
+			st.st_mode = S_IFDIR;	/* to be made */
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	if (S_ISDIR(st.st_mode)) {
+		note_hidden(v, w);
+		return 0;
+	}
+	if (!S_ISLNK(st.st_mode))
+		return -ENOTDIR;
+	if (++w->links > LINKS_MAX)
+		return -ELOOP;
+	r = follow(v, w->out, layer, w->rest);
+	if (r == 1) {
+		w->out[0] = '\0';
+		w->depth = 0;
+		w->hidden_from = 0;
+	} else if (r == 0) {
+		cut_last(w->out);
+		w->depth--;
+		note_hidden(v, w);
+	}
+	return r < 0 ? r : 0;
+}
+
+int view_resolve(const struct view *v, const char *dir, char *out, bool *hidden, struct err *e)
+{
+	struct walk w = { .out = out };
+	int r = 0;
+
+	out[0] = '\0';
+	memcpy(w.rest, dir, strlen(dir) + 1);
+	while (r == 0 && w.rest[0]) {
+		char *slash = strchr(w.rest, '/');
+		size_t len = slash ? (size_t)(slash - w.rest) : strlen(w.rest), skip = len + (slash ? 1 : 0);
+		char name[256];
+
+		if (len > 255)
+			return err_set(e, -ENAMETOOLONG, "a link on its way has a name of more than 255 bytes");
+		memcpy(name, w.rest, len);
+		memmove(w.rest, w.rest + skip, strlen(w.rest + skip) + 1);
+		if (len && !(len == 1 && name[0] == '.'))
+			r = step(v, &w, name, len);
+	}
+	*hidden = w.hidden_from || marks_has(v->marks, MARK_OPAQUE, "");
+	return r < 0 ? err_sys(e, -r, "its directory cannot be resolved%s", r == -ENAMETOOLONG ? " (too deep)" : "") : 0;
+}
+
+/* Makes directory NAME in open PARENT, PATH from the root, as the lower layers have it or plain. Leaves PARENT's times. */
+static int make_implied(const struct view *v, int parent, const char *name, const char *path, bool hidden)
+{
+	struct timespec epoch[2] = { { 0, 0 }, { 0, 0 } }, times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat above, st;
+	int layer = hidden ? -ENOENT : view_lower_find(v, path, &st), from, to, r = 0;
+
+	if (fstat(parent, &above) < 0 || mkdirat(parent, name, 0755) < 0)
+		return -errno;
+	times[1] = above.st_mtim;
+	if (futimens(parent, times) < 0)
+		return -errno;
+	to = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (to < 0)
+		return -errno;
+	if (layer >= 0 && S_ISDIR(st.st_mode)) {
+		from = open_dir(v->lower[layer], path);
+		r = from < 0 ? from : view_copy_attrs(from, to, &st);
+		if (from >= 0)
+			close(from);
+	} else if (futimens(to, epoch) < 0) {
+		r = -errno;
+	}
+	if (r < 0) {
+		close(to);
+		return r;
+	}
+	return to;
+}
+
+static int make_dirs(const struct view *v, const char *dir)
+{
+	bool hidden = marks_has(v->marks, MARK_OPAQUE, "");
+	char part[UNPACK_PATH_MAX];
+	size_t len = strlen(dir), start = 0;
+	int at = open_dir(v->stage, "");
+
+	for (size_t i = 1; at >= 0 && i <= len; i++) {
+		int next;
+
+		if (dir[i] != '/' && dir[i] != '\0')
+			continue;
+		memcpy(part, dir, i);
+		part[i] = '\0';
+		hidden |= marks_has(v->marks, MARK_WHITEOUT, part);
+		next = openat(at, part + start, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (next < 0)
+			next = errno == ENOENT ? make_implied(v, at, part + start, part, hidden) : -errno;
+		close(at);
+		at = next;
+		hidden |= marks_has(v->marks, MARK_OPAQUE, part);
+		start = i + 1;
+	}
+	return at;
+}
+
+int view_open_dir(const struct view *v, const char *dir, struct err *e)
+{
+	int fd = open_dir(v->stage, dir);
+
+	if (fd == -ENOENT)
+		fd = make_dirs(v, dir);
+	return fd < 0 ? err_sys(e, -fd, "its directory cannot be opened") : fd;
 }

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The index of layers. A layer lies under a short random name that is never given twice (a record compiled long ago must not meet
+ * another layer under an old name), and is there for others once its index file is: that one replacement is its publishing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "layer_stage_inner.h"
+
+enum { INDEX_MAX = 512, SHORT_LEN = 6, RENAME_WITHOUT_REPLACING = 1, LOCK_MS = 10000 };
+
+static void index_path(const struct digest *chain, char out[128])
+{
+	char hex[DIGEST_HEX_LEN + 1];
+
+	snprintf(out, 128, "layers/index/%s", store_hex(chain, hex));
+}
+
+static bool is_short_name(struct span s)
+{
+	if (s.len == 0 || s.len >= STORE_SHORT_MAX)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if (!((s.at[i] >= '0' && s.at[i] <= '9') || (s.at[i] >= 'a' && s.at[i] <= 'z')))
+			return false;
+	return true;
+}
+
+/* Value of the line "KEY=..." in TEXT, or a span of length 0. */
+static struct span value_of(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		if (strncmp(line, key, len) == 0 && line[len] == '=')
+			return span_of(line + len + 1, strcspn(line + len + 1, "\n"));
+	return span_of("", 0);
+}
+
+int store_layer_read(struct store *s, const struct digest *chain, struct store_layer *out)
+{
+	char path[128], *text;
+	struct span name;
+	size_t len;
+	int r;
+
+	memset(out, 0, sizeof(*out));
+	index_path(chain, path);
+	r = file_read(s->root, path, INDEX_MAX, &text, &len, NULL);
+	if (r < 0)
+		return r;
+	name = span_of(text, strcspn(text, "\n"));
+	r = is_short_name(name) && digest_parse(value_of(text, "diff_id"), &out->diff_id) == 0 ? 0 : -EUCLEAN;
+	if (r == 0) {
+		span_copy(name, out->name, sizeof(out->name));
+		out->entries = strtoull((const char *)value_of(text, "entries").at, NULL, 10);
+		out->bytes = strtoull((const char *)value_of(text, "bytes").at, NULL, 10);
+		snprintf(path, sizeof(path), "layers/%s", out->name);
+		r = faccessat(s->root, path, F_OK, 0) < 0 ? -ENOENT : 0;
+	}
+	free(text);
+	return r;
+}
+
+int store_layer_find(struct store *s, const struct digest *chain, char out[STORE_SHORT_MAX])
+{
+	struct store_layer l;
+
+	if (store_layer_read(s, chain, &l) < 0)
+		return -ENOENT;
+	memcpy(out, l.name, sizeof(l.name));
+	return 0;
+}
+
+static void random_name(char out[STORE_SHORT_MAX])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	uint8_t bytes[SHORT_LEN];
+
+	if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) != sizeof(bytes))
+		for (int i = 0; i < SHORT_LEN; i++)	/* the pool is not ready at first boot: any name that is free will do */
+			bytes[i] = (uint8_t)rand();
+	for (int i = 0; i < SHORT_LEN; i++)
+		out[i] = digits[bytes[i] % 36];
+	out[SHORT_LEN] = '\0';
+}
+
+static int move(int root, const char *from, const char *to)
+{
+	return syscall(SYS_renameat2, root, from, root, to, RENAME_WITHOUT_REPLACING) < 0 ? -errno : 0;
+}
+
+static int sync_dir(int root, const char *path)
+{
+	int fd = file_open_beneath(root, path, O_RDONLY | O_DIRECTORY, 0), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fsync(fd) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* Under a free name: the list first, so that no layer is ever without one. */
+static int place(struct store *s, const struct staging *t, char name[STORE_SHORT_MAX])
+{
+	char from[64], to[64], list[64];
+	int r = -EEXIST;
+
+	for (int attempt = 0; attempt < 64 && r == -EEXIST; attempt++) {
+		random_name(name);
+		snprintf(from, sizeof(from), "tmp/%s/list", t->name);
+		snprintf(list, sizeof(list), "layers/list/%s", name);
+		r = move(s->root, from, list);
+		if (r < 0)
+			continue;
+		snprintf(to, sizeof(to), "layers/%s", name);
+		snprintf(from, sizeof(from), "tmp/%s/layer", t->name);
+		r = move(s->root, from, to);
+		if (r < 0) {
+			snprintf(from, sizeof(from), "tmp/%s/list", t->name);
+			move(s->root, list, from);
+		}
+	}
+	if (r == 0)
+		r = sync_dir(s->root, "layers/list");
+	return r < 0 ? r : sync_dir(s->root, "layers");
+}
+
+int store_layer_publish(struct store *s, const struct staging *t, const struct layer_spec *spec, uint64_t entries, uint64_t bytes,
+	struct err *e)
+{
+	char path[128], text[INDEX_MAX], name[STORE_SHORT_MAX];
+	int lock = store_lock(s, false, LOCK_MS, e), len, r;
+
+	if (lock < 0)
+		return lock;
+	if (store_layer_find(s, &spec->chain, name) == 0) {
+		close(lock);	/* another pull was faster: its bytes are the same */
+		return 0;
+	}
+	r = place(s, t, name);
+	if (r == 0) {
+		len = snprintf(text, sizeof(text), "%s\ndiff_id=%s\nentries=%" PRIu64 "\nbytes=%" PRIu64 "\n", name,
+			digest_text(&spec->diff_id).text, entries, bytes);
+		index_path(&spec->chain, path);
+		r = file_replace(s->root, path, span_of(text, (size_t)len), 0644, e);
+		if (r < 0) {	/* not published: what was placed goes the way of all staging */
+			char placed[64], back[64];
+
+			snprintf(placed, sizeof(placed), "layers/%s", name);
+			snprintf(back, sizeof(back), "tmp/%s/layer", t->name);
+			move(s->root, placed, back);
+			snprintf(placed, sizeof(placed), "layers/list/%s", name);
+			snprintf(back, sizeof(back), "tmp/%s/list", t->name);
+			move(s->root, placed, back);
+		}
+	}
+	close(lock);
+	return r < 0 ? err_sys(e, -r, "layer %d: cannot publish", spec->index) : 0;
+}

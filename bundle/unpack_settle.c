@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a layer: which whiteouts are still needed once every entry lies on disk. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "unpack_inner.h"
+
+static int look(int root, const char *path, struct stat *st)
+{
+	int fd = file_open_beneath(root, path[0] ? path : ".", O_PATH | O_NOFOLLOW, 0), r = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
+/* Makes the directory of PATH (or PATH itself) in the staging, unless something that is no directory took its place. */
+static int make_way(struct unpack *u, const char *path, bool is_itself, bool *is_blocked)
+{
+	char dir[UNPACK_PATH_MAX];
+	struct err e = { "" };
+	char *slash;
+	int fd;
+
+	memcpy(dir, path, strlen(path) + 1);
+	slash = strrchr(dir, '/');
+	if (!is_itself && slash)
+		*slash = '\0';
+	else if (!is_itself)
+		dir[0] = '\0';
+	fd = view_open_dir(&u->view, dir, &e);
+	*is_blocked = fd == -ENOTDIR || fd == -ELOOP;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 || *is_blocked ? 0 : err_set(&u->err, fd, "%s", e.text);
+}
+
+/* A mark on a directory above says it already: nothing of the lower layers is seen there. */
+static bool is_below_mark(const struct marks *m, const char *path)
+{
+	char above[UNPACK_PATH_MAX];
+	char *slash;
+
+	memcpy(above, path, strlen(path) + 1);
+	while ((slash = strrchr(above, '/'))) {
+		*slash = '\0';
+		if (marks_has(m, MARK_WHITEOUT, above) || marks_has(m, MARK_OPAQUE, above))
+			return true;
+	}
+	return path[0] && marks_has(m, MARK_OPAQUE, "");
+}
+
+/* Decides on one mark: *KEEP, and its kind. */
+static int settle(struct unpack *u, struct mark *m, bool *keep)
+{
+	struct stat own, below;
+	bool is_blocked = false;
+	int r, has_own = look(u->view.stage, m->path, &own);
+	bool has_below = m->path[0] ? view_lower_find(&u->view, m->path, &below) >= 0 : u->view.lower_len > 0;
+
+	*keep = false;
+	if (!has_below || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
+		return 0;
+	if (has_own == 0) {
+		m->kind = MARK_OPAQUE;
+		*keep = S_ISDIR(own.st_mode) && (!m->path[0] || S_ISDIR(below.st_mode));
+		return 0;
+	}
+	/* Hidden whole beats hidden inside: no directory is made only to be marked. */
+	if (m->kind == MARK_OPAQUE && (!S_ISDIR(below.st_mode) || marks_has(&u->marks, MARK_WHITEOUT, m->path)))
+		return 0;
+	r = make_way(u, m->path, m->kind == MARK_OPAQUE, &is_blocked);
+	*keep = !is_blocked;
+	return r;
+}
+
+int unpack_settle(struct unpack *u)
+{
+	int r = 0;
+
+	for (int b = 0; r == 0 && b < MARKS_BUCKETS; b++) {
+		struct mark **at = &u->marks.bucket[b];
+
+		while (r == 0 && *at) {
+			struct mark *m = *at;
+			bool keep;
+
+			r = settle(u, m, &keep);
+			if (keep) {
+				at = &m->next;
+				continue;
+			}
+			m->kind = 0;	/* not sent */
+			u->marks.count--;
+			u->marks.bytes -= (uint32_t)strlen(m->path) + UNPACK_MARK_HEAD;
+			at = &m->next;
+		}
+	}
+	return r;
+}
