@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pack.py BOARD [--etc DIR] [--host NAME=ADDRESS]...: makes O/BOARD/initramfs.cpio and O/BOARD/vmlinuz.
+"""pack.py BOARD [--out DIR] [--etc DIR] [--host NAME=ADDRESS]...: makes initramfs.cpio and vmlinuz in DIR, else O/BOARD.
 
 The initramfs is the whole system but the data partition: the three programs, dhcpcd, the kernel modules that the board's file
 `modules` asks for, and /etc/coracle: the board's board.conf, and the content of DIR (policy, keys, certificates, units)."""
@@ -80,8 +80,9 @@ def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modu
 if __name__ == "__main__":
     args = argparse.ArgumentParser(usage=__doc__.splitlines()[0])
     args.add_argument("board")
+    args.add_argument("--out")
     args.add_argument("--etc")
     args.add_argument("--host", action="append", default=[])
     got = args.parse_args()
-    for made in pack(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host]):
+    for made in pack(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host], got.out):
         print("board: %s, %.1f MB" % (made, made.stat().st_size / 1e6))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A board from power-on to power-off, at its serial console, with the real registry: first boot, a boot without a registry,
 and what may go wrong on the way. Tests run in this order: the first fills the disk that two later ones boot from."""
-import calendar, re, subprocess, time
+import calendar, os, re, subprocess, time
+import pexpect
 import board as board_kit
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -43,6 +44,31 @@ def test_first_boot(boot, etc, registry, first_disk):
     inside(board)
     restart(board, hello)
     assert board.poweroff() == 0
+
+
+def test_make_run(tmp_path):
+    """The newcomer's command itself: what it says, the prompt it ends at, and that it leaves no registry behind."""
+    env = dict(os.environ, RUN_DIR=str(tmp_path), DEMO_PORT="5445", O=str(board_kit.pack.OUT))
+    run = pexpect.spawn(str(board_kit.ROOT / "boards/common/run.sh"), [board_kit.NAME], env=env, cwd=str(board_kit.ROOT), timeout=900,
+                        encoding="utf-8", codec_errors="replace", dimensions=(50, 200))
+    run.logfile_read = open(tmp_path / "console.log", "w")
+    try:
+        for said in ("run: building the programs", "demo: registry on https://", "run: booting", "Ctrl-A X", board_kit.PROMPT):
+            run.expect_exact(said)
+        end, screen = time.monotonic() + 120, ""
+        while "1 running, 1 refused" not in screen and time.monotonic() < end:
+            time.sleep(1)
+            run.sendline("status")
+            run.expect_exact(board_kit.PROMPT)
+            screen = run.before
+        assert "1 running, 1 refused" in screen, screen
+        run.sendline("poweroff")
+        run.expect_exact("run: registry stopped", timeout=60)
+        run.expect(pexpect.EOF)
+    finally:
+        run.close(force=True)
+        subprocess.run(["/usr/bin/python3", board_kit.ROOT / "tests/demo/demo.py", "stop", tmp_path / "demo"], check=True)
+    assert not (tmp_path / "demo/pid").exists()
 
 
 def inside(board):

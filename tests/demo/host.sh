@@ -1,25 +1,26 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The demo without QEMU: the same registry, image, programs and /etc/coracle, with coracle-init as PID 1 of fresh namespaces
-# in a tmpfs, the network being this machine's loopback. Ends at `coracle>`; poweroff or Ctrl-D leaves. FRESH=1 forgets
-# what was pulled before.
+# in a tmpfs, the network being this machine's loopback. Ends at `coracle>`; poweroff (or Ctrl-D) leaves. FRESH=1 forgets
+# what was pulled before. RUN_DIR keeps data and registry in another folder than O (for the tests).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ "$(id -u)" = 0 ] || { echo "host: namespaces and mounts need root" >&2; exit 1; }
 export O=${O:-build}
-data=$(realpath -m "$O/host-data")
-root=$(realpath -m "$O/host-root")
+state=${RUN_DIR:-$O}/demo
+data=$(realpath -m "${RUN_DIR:-$O}/host-data")
+root=$(realpath -m "${RUN_DIR:-$O}/host-root")
 [ -z "${FRESH:-}" ] || rm -rf "$data"
 mkdir -p "$data" "$root"
 
-/usr/bin/python3 tests/demo/demo.py start "$O/demo"
-trap '/usr/bin/python3 tests/demo/demo.py stop "$O/demo"; echo "host: registry stopped; $data keeps what was pulled (FRESH=1 forgets it)"' EXIT
-echo "host: coracle-init starts as PID 1 of its own namespaces; the registry's requests are in $O/demo/registry.log"
+/usr/bin/python3 tests/demo/demo.py start "$state"
+trap '/usr/bin/python3 tests/demo/demo.py stop "$state"; echo "host: registry stopped; $data keeps what was pulled (FRESH=1 forgets it)"' EXIT
+echo "host: coracle-init starts as PID 1 of its own namespaces; the registry's requests are in $state/registry.log"
 # The tmpfs exists in the new mount namespace only, and goes with it.
 unshare --fork --pid --mount --uts --ipc --cgroup --kill-child=SIGKILL /bin/bash -euc '
-	root=$1 data=$2
+	root=$1 data=$2 etc=$3
 	mount -t tmpfs -o mode=755,size=64m coracle "$root"
-	/usr/bin/python3 tests/demo/host.py "$root" "$O/demo/etc" registry.demo=127.0.0.1
+	/usr/bin/python3 tests/demo/host.py "$root" "$etc" registry.demo=127.0.0.1
 	mount --bind "$data" "$root/data"
 	mount -t proc proc "$root/proc"
 	mount --rbind /sys "$root/sys"
@@ -28,4 +29,4 @@ unshare --fork --pid --mount --uts --ipc --cgroup --kill-child=SIGKILL /bin/bash
 	cd "$root"
 	mount --move . /
 	exec chroot . /usr/bin/coracle-init
-' bash "$root" "$data"
+' bash "$root" "$data" "$state/etc"
