@@ -21,6 +21,18 @@
 
 enum { LOWER_MAX = CONFIG_LAYERS_MAX };
 
+/* Some tools (umoci insert) end an archive right behind the last content byte. What is missing then is padding alone, and is supplied
+ * to libarchive but not to the hash; a cut inside content stays an error. */
+static void supply_padding(struct unpack *u)
+{
+	uint64_t padding = (512 - u->guard.size % 512) % 512;
+
+	if (u->guard.skip == 0 || u->guard.skip > padding)
+		return;
+	memset(u->buf, 0, (size_t)u->guard.skip);
+	u->buf_len = (size_t)u->guard.skip;
+}
+
 /* Fills the chunk: the guard wants whole blocks. 0 at the end, or a negative code. */
 static int fill(struct unpack *u)
 {
@@ -38,6 +50,8 @@ static int fill(struct unpack *u)
 		if (u->stream > (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20)
 			return err_set(&u->err, -EFBIG, "more than %d MiB uncompressed", CONFIG_UNPACKED_MAX_MIB);
 	}
+	if (u->buf_len == 0)
+		supply_padding(u);
 	return 0;
 }
 
