@@ -224,7 +224,7 @@ static const struct sock_filter filter[] = {
 #endif
 	FILTER_ALLOW(ppoll_any), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
 	FILTER_ALLOW(getpeername), FILTER_ALLOW(getrandom), FILTER_ALLOW(pipe2), FILTER_ALLOW(eventfd2), FILTER_ALLOW(getpid),
-	FILTER_ALLOW(getuid), FILTER_ALLOW(geteuid), FILTER_ALLOW(gettimeofday), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
+	FILTER_ALLOW(getuid), FILTER_ALLOW(geteuid), FILTER_ALLOW(gettimeofday_old), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
 	FILTER_END,
 };
 

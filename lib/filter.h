@@ -50,11 +50,19 @@
 #define FILTER_START_ARCH FILTER_ALLOW_NR(0x0f0005) /* set_tls */, FILTER_ALLOW_NR(0x0f0002) /* cacheflush */, \
 	FILTER_ALLOW(mmap2), FILTER_ALLOW(fstat64), FILTER_ALLOW(clock_gettime64)
 #endif
+/* 32-bit targets: musl calls the time64 form and falls back to the old one, which it names with 32 behind. */
+#ifdef SYS_clock_gettime32
+#define SYS_clock_gettime_old SYS_clock_gettime32
+#define SYS_gettimeofday_old SYS_gettimeofday_time32
+#else
+#define SYS_clock_gettime_old SYS_clock_gettime
+#define SYS_gettimeofday_old SYS_gettimeofday
+#endif
 #define FILTER_START \
 	FILTER_START_ARCH, FILTER_ALLOW(execveat), FILTER_ALLOW(set_tid_address), FILTER_ALLOW(brk), FILTER_ALLOW(munmap), \
 	FILTER_ALLOW(mprotect), FILTER_ALLOW(mremap), FILTER_ALLOW(madvise), FILTER_ALLOW(read), FILTER_ALLOW(write), \
 	FILTER_ALLOW(readv), FILTER_ALLOW(writev), FILTER_ALLOW(close), FILTER_ALLOW(exit_group), FILTER_ALLOW(exit), \
 	FILTER_ALLOW(rt_sigaction), FILTER_ALLOW(rt_sigprocmask), FILTER_ALLOW(rt_sigreturn), \
-	FILTER_ALLOW(clock_gettime), FILTER_ALLOW(futex), FILTER_ALLOW(restart_syscall), FILTER_ALLOW(ioctl), FILTER_ALLOW(fcntl)
+	FILTER_ALLOW(clock_gettime_old), FILTER_ALLOW(futex), FILTER_ALLOW(restart_syscall), FILTER_ALLOW(ioctl), FILTER_ALLOW(fcntl)
 
 #endif
