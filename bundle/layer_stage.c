@@ -229,7 +229,7 @@ static int complete(struct layer_stage *l, const struct unpack_result *res, cons
 		return err_sys(e, errno, "layer %d: staging", l->spec.index);
 	r = layer_marks_apply(layer, marks, res->mark_bytes, e);
 	if (r == 0) {
-		list = openat(l->staging.dir, "list", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		list = openat(l->staging.dir, "list", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		r = list < 0 ? -errno : layer_list_write(layer, l->digests, list, bytes, e);
 	}
 	close_fd(&list);
