@@ -18,7 +18,7 @@
 #include "sup.h"
 #include "text.h"
 
-enum { TASK_RETRY_FIRST_MS = 1000, TASK_RETRY_CAP_MS = 30000, READY_AFTER_MS = 3000 };
+enum { TASK_RETRY_FIRST_MS = 1000, TASK_RETRY_CAP_MS = 30000, READY_AFTER_MS = 2500 };
 
 static void say_data(struct pid1 *p, bool is_there, const char *text)
 {
@@ -91,6 +91,7 @@ static void net_ended(struct pid1 *p, unsigned code, const char *text)
 			p->is_net_up = true;
 			sup_retry_pulls(p);
 			say_network(p, "");
+			text_printable(p->net_text, sizeof(p->net_text), text);
 		}
 		return;
 	}
@@ -150,12 +151,17 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 
 void board_net_changed(struct pid1 *p, const char *text)
 {
+	bool is_lost = strncmp(text, "lost", 4) == 0;
+
+	/* dhcpcd says so also of what it never had. */
+	if (is_lost && !p->is_net_up)
+		return;
 	plog("network: %s", text);
-	if (!p->is_net_up || strncmp(text, "lost", 4) != 0) {
-		p->is_net_up = true;
+	p->is_net_up = !is_lost;
+	text_printable(p->net_text, sizeof(p->net_text), text);
+	say_network(p, is_lost ? text : "");
+	if (!is_lost)
 		sup_retry_pulls(p);
-	}
-	say_network(p, strncmp(text, "lost", 4) == 0 ? text : "");
 }
 
 static uint64_t scan_task(struct pid1 *p, struct board_task *t, enum job_kind kind, bool (*run)(struct pid1 *))
@@ -174,11 +180,22 @@ static bool run_units(struct pid1 *p)
 	return job_run_units(p, p->status->is_data_there);
 }
 
+static const char *net_text(const struct pid1 *p)
+{
+	if (!p->is_board)
+		return "the host's";
+	if (p->status->network[0])
+		return p->status->network;
+	if (p->net_text[0])
+		return p->net_text;
+	return p->conf.net == BOARD_NET_DHCP ? "no address yet (dhcp)" : "none";
+}
+
 /* One line for whoever looks at the serial console, once the first answers are in, or soon. */
 static uint64_t ready_line(struct pid1 *p)
 {
 	bool is_settled = p->units_len && (p->mount.is_done || p->mount.fails) &&
-		(p->net.is_done || p->net.fails || !p->net.is_wanted);
+		(p->is_net_up || p->net.fails || (p->net.is_done && p->conf.net != BOARD_NET_DHCP));
 	uint64_t latest = p->status->boot_ms + READY_AFTER_MS;
 
 	if (p->is_ready_said)
@@ -189,8 +206,7 @@ static uint64_t ready_line(struct pid1 *p)
 	status_begin(p->status);
 	snprintf(p->status->ready, sizeof(p->status->ready), "PID 1 ready, %u unit%s; data: %s%.200s; network: %.100s",
 		p->units_len, p->units_len == 1 ? "" : "s", p->status->is_data_there ? "" : "not mounted: ",
-		p->status->data, p->status->network[0] ? p->status->network : !p->is_board ? "the host's" :
-		p->conf.net == BOARD_NET_DHCP ? "dhcp" : p->conf.net == BOARD_NET_STATIC ? "static" : "none");
+		p->status->data, net_text(p));
 	status_end(p->status);
 	plog("%s", p->status->ready);
 	return 0;

@@ -24,7 +24,7 @@
 #define PROMPT "coracle> "
 
 enum { CTRL_A = 1, CTRL_C = 3, CTRL_D = 4, CTRL_E = 5, CTRL_H = 8, CTRL_K = 11, CTRL_L = 12, CTRL_U = 21, CTRL_W = 23,
-	ESCAPE = 27, DEL = 127, READY_WAIT_MS = 5000 };
+	ESCAPE = 27, DEL = 127, READY_WAIT_MS = 5000, GOING_DOWN_S = 60 };
 
 static void erase(struct console_line *l, size_t from, size_t to)
 {
@@ -270,7 +270,7 @@ static void raw_mode(const struct termios *was)
 }
 
 /* The terminal stays raw while a command runs, so that Ctrl-C is ours to pass on, whoever the terminal belongs to. */
-static void watch(pid_t pid)
+static int watch(pid_t pid)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
 	struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
@@ -291,10 +291,12 @@ static void watch(pid_t pid)
 	if (pidfd >= 0)
 		close(pidfd);
 	if (WIFSIGNALED(status))
-		put_text("^C\r\n");
+		put_text("^C\n");
+	return status;
 }
 
-static void run(int argc, char **argv)
+/* The wait status of the command, -1 where it did not start. */
+static int run(int argc, char **argv)
 {
 	pid_t pid;
 
@@ -302,7 +304,7 @@ static void run(int argc, char **argv)
 	pid = fork();
 	if (pid < 0) {
 		fprintf(stderr, "coracle: %s\n", strerror(errno));
-		return;
+		return -1;
 	}
 	if (pid == 0) {
 		setpgid(0, 0);
@@ -311,7 +313,7 @@ static void run(int argc, char **argv)
 		_exit(client_main(argc, argv));
 	}
 	setpgid(pid, pid);
-	watch(pid);
+	return watch(pid);
 }
 
 static void run_line(char *line, const char *socket)
@@ -323,8 +325,10 @@ static void run_line(char *line, const char *socket)
 		fprintf(stderr, "coracle: too many words\n");
 	else if (n && !strcmp(word[3], "console"))
 		fprintf(stderr, "coracle: this is the console\n");
-	else if (n)
-		run(n + 3, word);
+	else if (n && run(n + 3, word) == 0 && (!strcmp(word[3], "poweroff") || !strcmp(word[3], "reboot")))
+		/* PID 1 has the word now; another prompt would only stand between its lines. */
+		for (int waited = 0; waited < GOING_DOWN_S && !is_told_to_end; waited++)
+			sleep(1);
 }
 
 /* The one line at the start, once PID 1 knows what to say: its own words are the newest "PID 1 ready" in status. */
@@ -372,7 +376,7 @@ int console_main(const char *socket)
 	while (!is_told_to_end) {
 		enum console_key k = read_line(&line);
 
-		put_text("\r\n");
+		put_text("\n");
 		if (k == CONSOLE_END && input.is_over)
 			break;
 		if (k == CONSOLE_END && is_host)

@@ -175,7 +175,10 @@ int netcfg(const struct board_conf *c)
 	close(fd);
 	if (ret < 0)
 		return job_say(JOB_RETRY, e.text);
-	snprintf(text, sizeof(text), "lo up%s%s", c->net == BOARD_NET_STATIC ? ", " : "",
-		c->net == BOARD_NET_STATIC ? c->net_iface : "");
+	if (c->net == BOARD_NET_STATIC)
+		snprintf(text, sizeof(text), "%s %u.%u.%u.%u/%u (static)", c->net_iface, c->net_addr[0], c->net_addr[1],
+			c->net_addr[2], c->net_addr[3], c->net_prefix);
+	else
+		snprintf(text, sizeof(text), "lo up");
 	return job_say(JOB_DONE, text);
 }

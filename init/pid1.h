@@ -82,6 +82,7 @@ struct pid1 {
 	struct board_task modules, mount, net, read_units;
 	bool is_table_with_store;	/* the table in use was made with state/slots */
 	bool is_net_up;			/* static: set; dhcp: a lease came */
+	char net_text[128];		/* what was last heard of the network */
 	bool is_ready_said;
 	int power;			/* enum status_power */
 	int power_step;			/* shutdown.c */

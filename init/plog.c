@@ -56,7 +56,7 @@ void plog(const char *fmt, ...)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = ' ';
 
-	put(to.console_fd, "coracle: ", text, "\r\n");
+	put(to.console_fd, "coracle: ", text, "\n");
 	put(to.kmsg_fd, "<7>coracle: ", text, "\n");
 	if (!to.ring)
 		return;

@@ -16,7 +16,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import bundle_kit  # noqa: E402
+import images  # noqa: E402
 import init_kit  # noqa: E402
 
 HITS = 20
@@ -164,6 +164,103 @@ def go_down(board, seed, hits):
         time.sleep(chance.random() * 0.01)
     assert board.process.returncode in (-signal.SIGINT, 128 + signal.SIGINT)
     assert cgroup is None or not cgroup.exists()
+
+
+class RealBoard(init_kit.Board):
+    """The real coracle-fetch and coracle-bundle, units as .container files, trust as the registry's fixture wrote it."""
+
+    def __init__(self, base, tools, programs, trust):
+        super().__init__(base, tools)
+        for name, path in (("coracle-bundle", programs.bundle), ("coracle-fetch", programs.fetch)):
+            (self.bin / name).unlink()
+            shutil.copy2(path, self.bin / name)
+        for path in (trust.policy, trust.auth):
+            shutil.copy2(path, self.etc / path.name)
+        shutil.copytree(trust.certs, self.etc / "certs.d")
+        (self.etc / "units").mkdir()
+        self.conf(data_dir=str(self.data), console="none", hostname="bench", units=str(self.etc / "units"))
+
+    def write_units(self, name="table"):
+        pass
+
+    def container(self, name, image):
+        self.units[name] = image
+        (self.etc / f"units/{name}.container").write_text(
+            f"[Container]\nImage={image}\nExec=say {name}\n\n[Service]\nRestart=always\nRestartSec=100ms\n")
+
+
+@pytest.fixture
+def real(tools, programs, registry, trust, workdir):
+    image = [[images.entry("guest", tools.guest.read_bytes(), mode=0o755)],
+             [images.entry(f"many-{i}", b"x" * 100) for i in range(2000)],
+             [images.entry("big", random.Random(1).randbytes(12 << 20))]]
+    images.make_image(workdir / "image", image, how="gzip", config={"Entrypoint": ["/guest"]},
+                      arch={"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm"))
+    names = ["one", "two"]
+    for n in names:
+        registry.push(workdir / "image", f"kill/{n}")
+        registry.sign(f"kill/{n}", registry.key("cosign"))
+    t = trust({f"{registry.host}/kill/{n}": registry.key("cosign").pub for n in names})
+    with init_kit.scratch() as d:
+        os.chmod(d, 0o755)
+        b = RealBoard(pathlib.Path(d) / "b", tools, programs, t)
+        for n in names:
+            b.container(n, f"{registry.host}/kill/{n}:1")
+        yield b
+        b.kill()
+
+
+def empty(folder):
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_real(real):
+    names = list(real.units)
+    real.start()
+    for n in names:
+        real.wait_state(n, "running", 60)
+    before = state_of_board(real)
+    killer = Killer(real, {"pull", "pull helper", "unpack", "compile", "start", "program", "logger"}, 11)
+    killer.start()
+    end = time.monotonic() + 400
+    while not killer.is_done():
+        assert time.monotonic() < end, f"{killer.hits}\n{real.told()}"
+        for n in names:
+            real.coracle("stop", n)
+        for n in names:
+            real.wait_state(n, "inactive", 30)
+        empty(real.data)		# so that everything has to be got again
+        for _ in range(12):
+            for n in names:
+                real.coracle("start", n)	# out of a backoff at once
+            time.sleep(0.3)
+    killer.stop()
+    check_quiet(real, names, before)
+    assert list((real.data / "tmp").iterdir()) == []
+    print(dict(killer.hits))
+
+
+def test_real_shutdown(real):
+    names = list(real.units)
+    hits = collections.Counter()
+    for seed in range(40):
+        if hits["shutdown"] >= HITS:
+            break
+        if seed % 2:
+            empty(real.data)		# every other time it is pulling when it is told to go
+        real.start()
+        if seed % 2 == 0:
+            for n in names:
+                real.wait_state(n, "running", 60)
+        else:
+            real.wait(lambda: "pulling" in (real.state(n) for n in names), "pulling")
+        go_down(real, seed, hits)
+    assert hits["shutdown"] >= HITS
+    real.start()
+    for n in names:
+        real.wait_state(n, "running", 60)
+    print(dict(hits))
 
 
 def test_scripted(board):
