@@ -15,6 +15,17 @@
 
 static const char first_line[] = "coracle-layers 1";
 
+/* A replacement costs flash blocks: none where nothing changes. */
+static int update(int dir, const char *name, struct span data, struct err *e)
+{
+	char *now = NULL;
+	size_t len = 0;
+	bool is_same = file_read(dir, name, data.len, &now, &len, NULL) == 0 && span_equal(span_of(now, len), data);
+
+	free(now);
+	return is_same ? 0 : file_replace(dir, name, data, 0644, e);
+}
+
 static bool is_layer_name(const char *s)
 {
 	size_t len = strlen(s);
@@ -39,6 +50,10 @@ static int take_line(struct bundle_layers *l, const char *line)
 	}
 	if (strncmp(line, "layer ", 6) == 0 && is_layer_name(line + 6) && l->count < CONFIG_LAYERS_MAX) {
 		span_copy(span_str(line + 6), l->layer[l->count++], STORE_SHORT_MAX);
+		return 0;
+	}
+	if (strcmp(line, "base") == 0) {
+		l->has_base = true;
 		return 0;
 	}
 	return -EUCLEAN;
@@ -83,7 +98,21 @@ int bundle_layers_write(int bundle_dir, const struct bundle_layers *l, struct er
 		at += (size_t)snprintf(text + at, size - at, "image %s\n", l->image);
 	for (uint32_t i = 0; i < l->count; i++)
 		at += (size_t)snprintf(text + at, size - at, "layer %s\n", l->layer[i]);
-	r = file_replace(bundle_dir, "layers", span_of(text, at), 0644, e);
+	if (l->has_base)
+		at += (size_t)snprintf(text + at, size - at, "base\n");
+	r = update(bundle_dir, "layers", span_of(text, at), e);
 	free(text);
 	return r;
+}
+
+bool bundle_layers_name(const struct bundle_layers *l, const char *bundle, uint32_t index, char *out, size_t size)
+{
+	size_t len = strlen(l->store);
+
+	if (index < l->count)
+		return (size_t)snprintf(out, size, "%s", l->layer[index]) < size;
+	/* Inside the store it moves with it. */
+	if (strncmp(bundle, l->store, len) == 0 && bundle[len] == '/')
+		return (size_t)snprintf(out, size, "..%s/base", bundle + len) < size;
+	return (size_t)snprintf(out, size, "%s/base", bundle) < size;
 }

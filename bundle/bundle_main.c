@@ -12,6 +12,10 @@ static const struct command {
 	const char *help;	/* NULL: not for people */
 } commands[] = {
 	{ "compile", cmd_compile, "compile BUNDLE    config.json of any OCI bundle -> run record beside it" },
+	{ "create", cmd_create, "create --store DIR [--unit FILE] DIGEST BUNDLE    an OCI bundle with run record from an image of the store" },
+	{ "mount", cmd_mount, "mount BUNDLE | umount BUNDLE    its rootfs at BUNDLE/rootfs, read-only" },
+	{ "umount", cmd_umount, NULL },
+	{ "prepare", cmd_prepare, NULL },
 	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
 	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
 	{ "unpack", cmd_unpack, NULL },

@@ -6,6 +6,10 @@
 int cmd_compile(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_units(int argc, char **argv);
+int cmd_create(int argc, char **argv);
+int cmd_mount(int argc, char **argv);
+int cmd_umount(int argc, char **argv);
+int cmd_prepare(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
 
 #endif

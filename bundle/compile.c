@@ -121,48 +121,42 @@ static int compile_all(struct compile *c)
 	return r == 0 ? record_build_seal(c->b, c->e) : r;
 }
 
-static int read_config(int dir, yyjson_doc **doc, struct err *e)
+int compile_config(struct span config, const struct bundle_layers *layers, const char *path, struct record_build *out, struct err *e)
 {
+	struct compile c = { .b = out, .head = &out->head, .path = path, .layers = layers, .e = e };
 	yyjson_read_err why;
-	char *text = NULL;
-	size_t len;
-	int r = file_read(dir, "config.json", COMPILE_CONFIG_MAX, &text, &len, e);
+	yyjson_doc *doc = yyjson_read_opts((char *)config.at, config.len, 0, NULL, &why);
+	int r;
 
-	if (r < 0)
-		return r;
-	*doc = yyjson_read_opts(text, len, 0, NULL, &why);
-	if (!*doc)
-		r = err_set(e, -EBADMSG, "config.json: byte %zu: %s", why.pos, why.msg);
-	else if (!yyjson_is_obj(yyjson_doc_get_root(*doc)))
-		r = err_set(e, -EBADMSG, "config.json: is no object");
-	free(text);
-	return r;
+	if (!doc)
+		return err_set(e, -EBADMSG, "%s: config.json: byte %zu: %s", path, why.pos, why.msg);
+	record_build_begin(out);
+	c.root = jv_root(doc, "config.json");
+	r = yyjson_is_obj(c.root.v) ? compile_all(&c) : err_set(e, -EBADMSG, "config.json: is no object");
+	yyjson_doc_free(doc);
+	return r < 0 ? err_prefix(e, r, "%s", path) : 0;
 }
 
 int compile_bundle(int dir, const char *path, struct record_build *out, struct err *e)
 {
 	struct bundle_layers *layers = malloc(sizeof(*layers));
-	struct compile c = { .b = out, .head = &out->head, .path = path, .dir = dir, .e = e };
-	yyjson_doc *doc = NULL;
-	int r;
+	char *text = NULL;
+	size_t len = 0;
+	int has_layers, r;
 
 	if (!layers)
 		return err_sys(e, ENOMEM, "%s", path);
-	record_build_begin(out);
-	r = bundle_layers_read(dir, layers, e);
+	has_layers = bundle_layers_read(dir, layers, e);
+	r = has_layers == -ENOENT ? 0 : has_layers;
 	if (r == 0)
-		c.layers = layers;
-	else if (r != -ENOENT)
-		goto out;
-	r = read_config(dir, &doc, e);
+		r = file_read(dir, "config.json", COMPILE_CONFIG_MAX, &text, &len, e);
 	if (r < 0)
-		goto out;
-	c.root = jv_root(doc, "config.json");
-	r = compile_all(&c);
-out:
-	yyjson_doc_free(doc);
+		err_prefix(e, r, "%s", path);
+	else
+		r = compile_config(span_of(text, len), has_layers == 0 ? layers : NULL, path, out, e);
+	free(text);
 	free(layers);
-	return r < 0 ? err_prefix(e, r, "%s", path) : 0;
+	return r;
 }
 
 void compile_record_name(const struct record_head *r, char out[COMPILE_NAME_MAX])

@@ -15,6 +15,10 @@ enum { COMPILE_CONFIG_MAX = 1 << 20 };
  * names (bundle_layers.h), else root.path. Reads files only; changes nothing. Notes about what is weaker go to stderr. */
 int compile_bundle(int dir, const char *path, struct record_build *out, struct err *e);
 
+/* The same from CONFIG, the text of a config.json that may not be on disk (yet), and LAYERS or NULL. */
+struct bundle_layers;
+int compile_config(struct span config, const struct bundle_layers *layers, const char *path, struct record_build *out, struct err *e);
+
 /* "record.1.0123456789abcdef" */
 enum { COMPILE_NAME_MAX = 48 };
 void compile_record_name(const struct record_head *r, char out[COMPILE_NAME_MAX]);

@@ -13,7 +13,6 @@ struct compile {
 	struct record_head *head;
 	struct jv root;
 	const char *path;		/* of the bundle, absolute */
-	int dir;
 	const struct bundle_layers *layers;	/* NULL: root.path is a directory */
 	struct err *e;
 };

@@ -213,14 +213,19 @@ int compile_mounts(struct compile *c)
 
 static int layers(struct compile *c)
 {
+	uint32_t count = c->layers->count + c->layers->has_base;
 	struct record_str *out;
+	char name[PATH_MAX];
 
 	c->head->rootfs = RECORD_ROOTFS_LAYERS;
 	c->head->store = record_build_str(c->b, c->layers->store);
 	c->head->image_digest = record_build_str(c->b, c->layers->image[0] ? c->layers->image : NULL);
-	out = record_build_list(c->b, &c->head->layers, c->layers->count, sizeof(*out));
-	for (uint32_t i = 0; out && i < c->layers->count; i++)
-		out[i] = record_build_str(c->b, c->layers->layer[i]);
+	out = record_build_list(c->b, &c->head->layers, count, sizeof(*out));
+	for (uint32_t i = 0; out && i < count; i++) {
+		if (!bundle_layers_name(c->layers, c->path, i, name, sizeof(name)) || strpbrk(name, ":,\\"))
+			return err_set(c->e, -EINVAL, "layers: a bundle whose path is too long or has ':', ',' or '\\' in it");
+		out[i] = record_build_str(c->b, name);
+	}
 	return 0;
 }
 

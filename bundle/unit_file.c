@@ -107,7 +107,8 @@ static int specifiers(struct parse *p, const struct quadlet_line *l, char *out, 
 	for (const char *s = l->value; *s; s++) {
 		char one[UNIT_NAME_MAX + 16] = { *s };
 
-		if (*s == '%') {
+		/* "50%" is no specifier. */
+		if (*s == '%' && (s[1] == '%' || isalpha((unsigned char)s[1]))) {
 			s++;
 			if (*s == '%')
 				snprintf(one, sizeof(one), "%%");
@@ -116,8 +117,8 @@ static int specifiers(struct parse *p, const struct quadlet_line *l, char *out, 
 			else if (*s == 'N' || *s == 'p')
 				snprintf(one, sizeof(one), "%s", p->u->name);
 			else
-				return err_set(p->e, -ENOTSUP, "%s:%u: %s=: %%%.1s is not supported (%%n, %%N, %%p and %%%% are)",
-					p->path, l->line, l->key, isprint((unsigned char)*s) ? s : "");
+				return err_set(p->e, -ENOTSUP, "%s:%u: %s=: %%%c is not supported (%%n, %%N, %%p and %%%% are)",
+					p->path, l->line, l->key, *s);
 		}
 		if (strlen(one) >= size - len)
 			return err_set(p->e, -EFBIG, "%s:%u: %s=: too long", p->path, l->line, l->key);

@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -389,7 +390,13 @@ static int caps(uint64_t *set, const char *v, struct err *e)
 
 static int add_capability(struct unit_file *u, const char *v, struct err *e)
 {
-	return caps(&u->cap_add, v, e);
+	int r = caps(&u->cap_add, v, e);
+
+	/* Without a filter of devices it is every disk of the board. */
+	if (r == 0 && u->cap_add >> CAP_MKNOD & 1)
+		return err_set(e, -ENOTSUP, "CAP_MKNOD (also as part of all): would open every device of the board: AddDevice= names those "
+			"needed");
+	return r;
 }
 
 static int drop_capability(struct unit_file *u, const char *v, struct err *e)

@@ -25,6 +25,8 @@ struct job_result {
 	uint32_t code;		/* enum job_code */
 	uint64_t bytes_done;
 	uint64_t bytes_total;
+	uint32_t stop_signal;	/* prepare: the signal that stops the program (unit, else image, else SIGTERM); 0: not said */
+	uint32_t pad0;
 	char digest[72];	/* manifest digest that was resolved or taken into use, or "" */
 	char signer[128];	/* which key of which policy scope admitted it, or "" */
 	char text[JOB_TEXT_MAX];/* the step, or what failed, on which object, why, what to do */

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `coracle-bundle prepare`, the job of docs/seams.md: bundle in bundles/<id>, record into the memfd, the image becomes the unit's current one. A disk
+ * that takes no more bytes does not keep a unit from running: the record in memory is what counts.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "bundle_make.h"
+#include "commands.h"
+#include "compile_inner.h"
+#include "file.h"
+#include "job.h"
+#include "quadlet.h"
+#include "slots.h"
+
+struct options {
+	int record_fd, result_fd;
+	const char *store, *name, *unit, *ref, *digest_text;
+	struct digest digest;
+};
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: coracle-bundle prepare --record-fd N [--result-fd M] --store DIR --name UNIT --unit FILE --ref IMAGE DIGEST\n");
+	return 2;
+}
+
+static bool parse(struct options *o, int argc, char **argv)
+{
+	int i = 1;
+	uint64_t n;
+
+	*o = (struct options){ .record_fd = -1, .result_fd = -1 };
+	for (; i + 1 < argc && strncmp(argv[i], "--", 2) == 0; i += 2) {
+		const char *value = argv[i + 1];
+
+		if (strcmp(argv[i], "--store") == 0)
+			o->store = value;
+		else if (strcmp(argv[i], "--name") == 0)
+			o->name = value;
+		else if (strcmp(argv[i], "--unit") == 0)
+			o->unit = value;
+		else if (strcmp(argv[i], "--ref") == 0)
+			o->ref = value;
+		else if (strcmp(argv[i], "--record-fd") == 0 && quadlet_u64(value, 1023, &n))
+			o->record_fd = (int)n;
+		else if (strcmp(argv[i], "--result-fd") == 0 && quadlet_u64(value, 1023, &n))
+			o->result_fd = (int)n;
+		else
+			return false;
+	}
+	if (argc - i != 1 || !o->store || !o->name || !o->unit || !o->ref || o->record_fd < 0)
+		return false;
+	o->digest_text = argv[i];
+	return digest_parse(span_str(argv[i]), &o->digest) == 0;
+}
+
+static int change_slot(const struct options *o, struct store *store, struct slots *slots, struct err *e)
+{
+	struct slot *s;
+	int r = slots_read(store, slots, e);
+
+	if (r == -EUCLEAN) {
+		compile_note("%s", e->text);
+		e->text[0] = '\0';
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	s = slots_get(slots, o->name);
+	if (!s)
+		return err_set(e, -EFBIG, "state/slots: no room for unit %s (CONFIG_UNITS_MAX)", o->name);
+	if (strcmp(s->current, o->digest_text) == 0 && strcmp(s->ref, o->ref) == 0)
+		return 0;
+	if (s->current[0] && strcmp(s->current, o->digest_text) != 0)
+		memcpy(s->previous, s->current, sizeof(s->previous));
+	span_copy(span_str(o->digest_text), s->current, sizeof(s->current));
+	span_copy(span_str(o->ref), s->ref, sizeof(s->ref));
+	return slots_write(store, slots, e);
+}
+
+/* Other units' prepare jobs change the same file: one at a time. The lock dies with its holder. */
+static int take_slot(const struct options *o, struct store *store, struct err *e)
+{
+	struct slots *slots = malloc(sizeof(*slots));
+	int lock, r = file_make_dirs(store_fd(store), "state", 0755, e);
+
+	if (r < 0 || !slots) {
+		free(slots);
+		return r < 0 ? r : err_sys(e, ENOMEM, "state/slots");
+	}
+	lock = file_open_beneath(store_fd(store), "state", O_RDONLY | O_DIRECTORY, 0);
+	if (lock < 0 || flock(lock, LOCK_EX) < 0)
+		r = err_sys(e, lock < 0 ? -lock : errno, "state");
+	else
+		r = change_slot(o, store, slots, e);
+	if (lock >= 0)
+		close(lock);
+	free(slots);
+	return r;
+}
+
+static int make(const struct options *o, struct store *store, const struct unit_file *unit, struct span bytes, struct record_build *record,
+	int *signal, struct err *e)
+{
+	char store_path[PATH_MAX], path[PATH_MAX + BUNDLE_ID_LEN + 16], id[BUNDLE_ID_LEN + 1];
+	struct bundle_make m = { .store = store, .store_path = store_path, .digest = &o->digest, .unit = unit, .bundle = path, .may_lack_files = true };
+	int r;
+
+	if (!realpath(o->store, store_path))
+		return err_sys(e, errno, "%s", o->store);
+	bundle_make_id(&o->digest, bytes, id);
+	snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
+	r = file_make_dirs(store_fd(store), "bundles", 0755, e);
+	return r < 0 ? r : bundle_make(&m, record, signal, e);
+}
+
+static int prepare(const struct options *o, int *signal, struct err *e)
+{
+	struct record_build *record = malloc(sizeof(*record));
+	struct unit_file *unit = NULL;
+	struct store *store = NULL;
+	struct err note = { "" };
+	char *bytes = NULL;
+	size_t len = 0;
+	int lock = -1, r;
+
+	if (!record)
+		return err_sys(e, ENOMEM, "prepare %s", o->name);
+	r = unit_file_read(&unit, o->unit, &bytes, &len, NULL, e);
+	/* -ENOENT means a missing image to our caller. */
+	if (r == -ENOENT)
+		r = -EAGAIN;
+	if (r == 0)
+		r = store_open(&store, o->store, STORE_WRITE, e);
+	if (r == 0)
+		r = lock = store_lock(store, false, 10000, e);
+	if (r >= 0)
+		r = make(o, store, unit, span_of(bytes, len), record, signal, e);
+	if (r == 0) {
+		r = file_write_all(o->record_fd, record->bytes, record->used);
+		if (r < 0)
+			err_sys(e, -r, "prepare %s: the record cannot be handed over", o->name);
+	}
+	/* Not remembered is not refused: without a network the next boot would miss it, this one runs. */
+	if (r == 0 && take_slot(o, store, &note) < 0)
+		compile_note("%s", note.text);
+	if (lock >= 0)
+		close(lock);
+	store_close(store);
+	unit_file_free(unit);
+	free(bytes);
+	free(record);
+	return r;
+}
+
+static enum job_code outcome(int code)
+{
+	switch (code) {
+	case 0:
+		return JOB_DONE;
+	case -ENOENT:
+	case -EUCLEAN:
+		return JOB_DAMAGED;
+	case -EINVAL:
+	case -ENOTSUP:
+	case -EBADMSG:
+	case -EFBIG:
+	case -ENAMETOOLONG:
+	case -EKEYREJECTED:
+		return JOB_REFUSED;
+	default:
+		return JOB_RETRY;
+	}
+}
+
+int cmd_prepare(int argc, char **argv)
+{
+	struct job_result r = { 0 };
+	struct err e = { "" };
+	struct options o;
+	int signal = 0, code;
+
+	if (!parse(&o, argc, argv))
+		return usage();
+	code = prepare(&o, &signal, &e);
+	r.code = outcome(code);
+	r.stop_signal = code == 0 ? (uint32_t)signal : 0;
+	snprintf(r.text, sizeof(r.text), "%s", code < 0 ? e.text : "prepared");
+	span_copy(span_str(o.digest_text), r.digest, sizeof(r.digest));
+	job_send(o.result_fd, &r);
+	if (code < 0)
+		fprintf(stderr, "coracle-bundle: %s\n", e.text);
+	return code < 0 ? 1 : 0;
+}

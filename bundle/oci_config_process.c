@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* `process` of config.json: what runs, as whom, with what (image-spec conversion.md; the unit's words come before the image's). */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "caps.h"
+#include "oci_config_inner.h"
+#include "quadlet.h"
+
+enum { ENV_MAX = IMAGE_LIST_MAX + UNIT_LIST_MAX + 2 };
+
+static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+static int args(struct oci_writer *w, yyjson_mut_val *process)
+{
+	const struct unit_file *u = w->in->unit;
+	const struct image_config *image = w->in->image;
+	yyjson_mut_val *out = yyjson_mut_obj_add_arr(w->doc, process, "args");
+
+	for (uint32_t i = 0; u->has_entrypoint && i < u->entrypoint.count; i++)
+		yyjson_mut_arr_add_strcpy(w->doc, out, u->entrypoint.at[i]);
+	for (uint32_t i = 0; !u->has_entrypoint && i < image->entrypoint.count; i++)
+		yyjson_mut_arr_add_strcpy(w->doc, out, image->entrypoint.at[i]);
+	for (uint32_t i = 0; u->has_exec && i < u->exec.count; i++)
+		yyjson_mut_arr_add_strcpy(w->doc, out, u->exec.at[i]);
+	/* An Entrypoint= takes the image's Cmd away with its Entrypoint, as podman does: those arguments were meant for the other program. */
+	for (uint32_t i = 0; !u->has_exec && !u->has_entrypoint && i < image->cmd.count; i++)
+		yyjson_mut_arr_add_strcpy(w->doc, out, image->cmd.at[i]);
+	if (yyjson_mut_arr_size(out) == 0)
+		return err_set(w->e, -EINVAL, "the image names no program (Entrypoint, Cmd) and the unit neither: Exec= says what to run");
+	return 0;
+}
+
+/* Sets NAME=VALUE in LIST, over an earlier one of the same name. */
+static void put(const char **list, size_t *count, const char *text)
+{
+	size_t len = strcspn(text, "=") + 1;
+
+	for (size_t i = 0; i < *count; i++)
+		if (strncmp(list[i], text, len) == 0) {
+			list[i] = text;
+			return;
+		}
+	list[(*count)++] = text;
+}
+
+static bool has(const char *const *list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(list[i], name, strlen(name)) == 0)
+			return true;
+	return false;
+}
+
+static int env(struct oci_writer *w, yyjson_mut_val *process)
+{
+	const char **list = calloc(ENV_MAX + 1, sizeof(*list));
+	char home[sizeof(w->in->user->home) + 8];
+	size_t count = 0;
+
+	if (!list)
+		return err_sys(w->e, ENOMEM, "config.json");
+	for (uint32_t i = 0; i < w->in->image->env.count; i++)
+		put(list, &count, w->in->image->env.at[i]);
+	for (uint32_t i = 0; i < w->in->unit->environment.count; i++)
+		put(list, &count, w->in->unit->environment.at[i]);
+	if (!has(list, count, "PATH="))
+		list[count++] = default_path;
+	snprintf(home, sizeof(home), "HOME=%s", w->in->user->home);
+	if (!has(list, count, "HOME="))
+		list[count++] = home;
+	oci_config_strings(w, process, "env", list);
+	free(list);
+	return 0;
+}
+
+static void user(struct oci_writer *w, yyjson_mut_val *process)
+{
+	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, process, "user"), *groups;
+
+	yyjson_mut_obj_add_uint(w->doc, out, "uid", w->in->user->uid);
+	yyjson_mut_obj_add_uint(w->doc, out, "gid", w->in->user->gid);
+	if (w->in->user->groups_len == 0)
+		return;
+	groups = yyjson_mut_obj_add_arr(w->doc, out, "additionalGids");
+	for (uint32_t i = 0; i < w->in->user->groups_len; i++)
+		yyjson_mut_arr_add_uint(w->doc, groups, w->in->user->groups[i]);
+}
+
+static void cap_set(struct oci_writer *w, yyjson_mut_val *object, const char *key, uint64_t set)
+{
+	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, object, key);
+	char name[CAPS_NAME_MAX];
+
+	for (int i = 0; i < 64; i++)
+		if (set >> i & 1) {
+			caps_name(i, name);
+			yyjson_mut_arr_add_strcpy(w->doc, list, name);
+		}
+}
+
+/* Inheritable and ambient are empty (CVE-2022-24769) but for a user other than root, who would lose what the unit gave at the exec. */
+static void capabilities(struct oci_writer *w, yyjson_mut_val *process)
+{
+	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, process, "capabilities");
+	uint64_t set = w->in->unit->cap_add & ~w->in->unit->cap_drop;
+	uint64_t kept = w->in->user->uid ? set : 0;
+
+	cap_set(w, out, "bounding", set);
+	cap_set(w, out, "effective", set);
+	cap_set(w, out, "permitted", set);
+	cap_set(w, out, "inheritable", kept);
+	cap_set(w, out, "ambient", kept);
+}
+
+static bool limit(const char *text, size_t len, uint64_t *out)
+{
+	char digits[24];
+
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, text, len);
+	digits[len] = '\0';
+	if (strcmp(digits, "-1") == 0 || strcmp(digits, "unlimited") == 0) {
+		*out = UINT64_MAX;
+		return true;
+	}
+	return quadlet_u64(digits, UINT64_MAX - 1, out);
+}
+
+static void add_rlimit(struct oci_writer *w, yyjson_mut_val *list, const char *type, uint64_t soft, uint64_t hard)
+{
+	yyjson_mut_val *out = yyjson_mut_arr_add_obj(w->doc, list);
+
+	yyjson_mut_obj_add_strcpy(w->doc, out, "type", type);
+	yyjson_mut_obj_add_uint(w->doc, out, "hard", hard);
+	yyjson_mut_obj_add_uint(w->doc, out, "soft", soft);
+}
+
+/* Ulimit=NAME=SOFT[:HARD]. The name is checked when it is compiled. */
+static int rlimits(struct oci_writer *w, yyjson_mut_val *process)
+{
+	const struct unit_list *l = &w->in->unit->ulimits;
+	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, process, "rlimits");
+	bool has_files = false, has_core = false;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		const char *equals = strchr(l->at[i], '='), *colon = strchr(equals, ':');
+		char type[32] = "RLIMIT_";
+		size_t len = (size_t)(equals - l->at[i]);
+		uint64_t soft, hard;
+
+		if (len + 8 > sizeof(type) || !limit(equals + 1, colon ? (size_t)(colon - equals - 1) : strlen(equals + 1), &soft) ||
+		    !limit(colon ? colon + 1 : equals + 1, strlen(colon ? colon + 1 : equals + 1), &hard) || soft > hard)
+			return err_set(w->e, -EINVAL, "Ulimit=%.80s: takes NAME=SOFT[:HARD], numbers or -1, SOFT not above HARD", l->at[i]);
+		for (size_t k = 0; k < len; k++)
+			type[7 + k] = (char)(l->at[i][k] & ~0x20);
+		has_files |= strcmp(type, "RLIMIT_NOFILE") == 0;
+		has_core |= strcmp(type, "RLIMIT_CORE") == 0;
+		add_rlimit(w, list, type, soft, hard);
+	}
+	if (!has_files)
+		add_rlimit(w, list, "RLIMIT_NOFILE", 1024, 4096);
+	if (!has_core)
+		add_rlimit(w, list, "RLIMIT_CORE", 0, 0);
+	return 0;
+}
+
+int oci_config_process(struct oci_writer *w)
+{
+	const struct unit_file *u = w->in->unit;
+	yyjson_mut_val *process = yyjson_mut_obj_add_obj(w->doc, w->root, "process");
+	const char *cwd = u->workdir ? u->workdir : w->in->image->workdir[0] ? w->in->image->workdir : "/";
+	int r;
+
+	yyjson_mut_obj_add_bool(w->doc, process, "terminal", false);
+	user(w, process);
+	r = args(w, process);
+	if (r == 0)
+		r = env(w, process);
+	if (r == 0 && cwd[0] != '/')
+		r = err_set(w->e, -EINVAL, "image config: config.WorkingDir: \"%.80s\" is no absolute path: WorkingDir= overrides it", cwd);
+	if (r < 0)
+		return r;
+	yyjson_mut_obj_add_strcpy(w->doc, process, "cwd", cwd);
+	capabilities(w, process);
+	r = rlimits(w, process);
+	yyjson_mut_obj_add_bool(w->doc, process, "noNewPrivileges", !u->has_new_privileges);
+	if (u->has_oom_score_adj)
+		yyjson_mut_obj_add_int(w->doc, process, "oomScoreAdj", u->oom_score_adj);
+	return r;
+}
