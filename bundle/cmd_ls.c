@@ -14,21 +14,6 @@
 #include "sha256.h"
 #include "store.h"
 
-/* ref=... and key=... lines of the admission, or "". */
-static void admitted_value(const struct store_image *i, const char *key, char *out, size_t size)
-{
-	size_t len = strlen(key);
-
-	out[0] = '\0';
-	for (const char *line = i->admitted; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		if (strncmp(line, key, len) == 0 && line[len] == '=') {
-			const char *end = strchr(line, '\n');
-
-			span_copy(span_of(line + len + 1, end ? (size_t)(end - line) - len - 1 : strlen(line + len + 1)), out, size);
-			return;
-		}
-}
-
 static void add_layers(yyjson_mut_doc *out, yyjson_mut_val *list, struct store *s, const struct store_image *image)
 {
 	yyjson_doc *doc = yyjson_read(image->config, image->config_len, 0);
@@ -110,9 +95,9 @@ int cmd_ls(int argc, char **argv)
 		}
 		item = yyjson_mut_arr_add_obj(out, images);
 		yyjson_mut_obj_add_strcpy(out, item, "digest", text);
-		admitted_value(&image, "ref", value, sizeof(value));
+		store_image_admitted(&image, "ref", value, sizeof(value));
 		yyjson_mut_obj_add_strcpy(out, item, "ref", value);
-		admitted_value(&image, "key", value, sizeof(value));
+		store_image_admitted(&image, "key", value, sizeof(value));
 		yyjson_mut_obj_add_strcpy(out, item, "key", value);
 		add_layers(out, yyjson_mut_obj_add_arr(out, item, "layers"), s, &image);
 		store_image_free(&image);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bundle_make.h"
@@ -122,7 +123,18 @@ static int make(const struct options *o, struct store *store, const struct unit_
 	return r < 0 ? r : bundle_make(&m, record, signal, e);
 }
 
-static int prepare(const struct options *o, int *signal, struct err *e)
+/* Which key let the image in: told again when a unit starts from disk, without a pull before it. */
+static void read_signer(const struct options *o, struct store *store, char *signer, size_t size)
+{
+	struct store_image image;
+
+	if (store_image_read(store, &o->digest, &image, NULL) < 0)
+		return;
+	store_image_admitted(&image, "key", signer, size);
+	store_image_free(&image);
+}
+
+static int prepare(const struct options *o, int *signal, struct job_result *result, struct err *e)
 {
 	struct record_build *record = malloc(sizeof(*record));
 	struct unit_file *unit = NULL;
@@ -149,6 +161,8 @@ static int prepare(const struct options *o, int *signal, struct err *e)
 		if (r < 0)
 			err_sys(e, -r, "prepare %s: the record cannot be handed over", o->name);
 	}
+	if (r == 0)
+		read_signer(o, store, result->signer, sizeof(result->signer));
 	/* Not remembered is not refused: without a network the next boot would miss it, this one runs. */
 	if (r == 0 && take_slot(o, store, &note) < 0)
 		compile_note("%s", note.text);
@@ -190,7 +204,8 @@ int cmd_prepare(int argc, char **argv)
 
 	if (!parse(&o, argc, argv))
 		return usage();
-	code = prepare(&o, &signal, &e);
+	umask(022);	/* base/ is seen by the container's user */
+	code = prepare(&o, &signal, &r, &e);
 	r.code = outcome(code);
 	r.stop_signal = code == 0 ? (uint32_t)signal : 0;
 	snprintf(r.text, sizeof(r.text), "%s", code < 0 ? e.text : "prepared");

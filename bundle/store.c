@@ -201,6 +201,20 @@ void store_image_free(struct store_image *i)
 	memset(i, 0, sizeof(*i));
 }
 
+void store_image_admitted(const struct store_image *i, const char *key, char *out, size_t size)
+{
+	size_t len = strlen(key);
+
+	out[0] = '\0';
+	for (const char *line = i->admitted; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+		if (strncmp(line, key, len) == 0 && line[len] == '=') {
+			const char *end = strchr(line, '\n');
+
+			span_copy(span_of(line + len + 1, end ? (size_t)(end - line) - len - 1 : strlen(line + len + 1)), out, size);
+			return;
+		}
+}
+
 /* The config's digest out of a manifest whose own digest was checked. */
 static int config_digest(const struct store_image *i, struct digest *out)
 {

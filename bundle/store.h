@@ -89,6 +89,8 @@ struct store_image {
 /* Reads an image back and checks the manifest's digest and the config's digest from the manifest. -ENOENT, -EUCLEAN. */
 int store_image_read(struct store *s, const struct digest *manifest_digest, struct store_image *out, struct err *e);
 void store_image_free(struct store_image *i);
+/* The value of KEY (ref, digest, scope, key, payload) of the admission into OUT, "" where there is none. */
+void store_image_admitted(const struct store_image *i, const char *key, char *out, size_t size);
 /* Is it there, with all its layers? 0, -ENOENT, -EUCLEAN. */
 int store_image_complete(struct store *s, const struct digest *manifest_digest, struct err *e);
 
