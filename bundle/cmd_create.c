@@ -108,6 +108,7 @@ int cmd_create(int argc, char **argv)
 
 	if (!parse(&o, argc, argv))
 		return usage();
+	umask(022);	/* base/ is seen by the container's user */
 	if (create(&o, &e) < 0) {
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
 		return 1;

@@ -255,6 +255,8 @@ static bool is_user(const char *s)
 
 	if (isdigit((unsigned char)s[0]))
 		return quadlet_u64(s, UINT32_MAX - 1, &n);
+	if (s[0] == '-' || s[0] == '.')
+		return false;
 	for (const char *p = s; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("_-.$", *p))
 			return false;
