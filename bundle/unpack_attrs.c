@@ -29,6 +29,8 @@ static int set_xattr(struct unpack *u, int fd, const char *file, const char *nam
 		return err_set(&u->err, -EFBIG, "attribute %s of %zu bytes, at most %d", shown, size, CONFIG_XATTR_MAX);
 	if (strcmp(name, "security.selinux") == 0)
 		return 0;	/* the label is the board's policy, as every unpacker has it */
+	if (size == 0)
+		return 0;	/* POSIX pax: an empty value takes a record back */
 	r = fd >= 0 ? fsetxattr(fd, name, value, size, 0) : lsetxattr(file, name, value, size, 0);
 	if (r == 0 || errno == ENOTSUP)
 		return 0;	/* a file system without attributes of that kind */

@@ -294,7 +294,7 @@ static int make_implied(const struct view *v, int parent, const char *name, cons
 		r = from < 0 ? from : view_copy_attrs(from, to, &st);
 		if (from >= 0)
 			close(from);
-	} else if (futimens(to, epoch) < 0) {
+	} else if (fchown(to, 0, 0) < 0 || futimens(to, epoch) < 0) {
 		r = -errno;
 	}
 	if (r < 0) {

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tarfile
@@ -18,20 +19,39 @@ LIBS = ["-larchive", "-lzstd", "-lz", "-lseccomp", "-lyyjson", "-lcap", "-lmbedc
 EPOCH = 1700000000
 
 
-def stage_tool():
-    """The test program around bundle/store.h, linked from the same archives as coracle-bundle."""
-    out = BUILD / "tests" / "stage"
-    parts = [ROOT / "tests/tools/stage.c", BUILD / "bundle/libbundle.a", BUILD / "lib/liblib.a"]
-    if not out.exists() or any(p.stat().st_mtime > out.stat().st_mtime for p in parts):
+def link_program(name, sources, config=BUILD):
+    """SOURCES and the archives that coracle-bundle is made of -> build/.../tests/NAME, where something is newer."""
+    out = BUILD / "tests" / name
+    archives = [BUILD / "bundle/libbundle.a", BUILD / "lib/liblib.a"]
+    if not out.exists() or any(p.stat().st_mtime > out.stat().st_mtime for p in [*sources, *archives]):
         out.parent.mkdir(parents=True, exist_ok=True)
         own = out.with_suffix(".%d" % os.getpid())
         subprocess.run([BUILD / "deps/bin/musl-gcc", "-static-pie", "-std=c11", "-Os", "-g", "-fPIE", "-D_GNU_SOURCE",
-                        "-DMBEDTLS_CONFIG_FILE=\"coracle_mbedtls_config.h\"", "-I%s" % BUILD,
+                        "-DMBEDTLS_CONFIG_FILE=\"coracle_mbedtls_config.h\"", "-I%s" % config, "-I%s" % BUILD,
                         *("-I%s" % (ROOT / d) for d in ("lib", "bundle")), "-I%s" % (BUILD / "deps/include"),
-                        "-L%s" % (BUILD / "deps/lib"), "-o", own, parts[0], "-Wl,--start-group", *parts[1:], *LIBS,
+                        "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources, "-Wl,--start-group", *archives, *LIBS,
                         "-Wl,--end-group"], check=True)
         os.replace(own, out)
     return out
+
+
+def stage_tool():
+    """The test program around bundle/store.h."""
+    return link_program("stage", [ROOT / "tests/tools/stage.c"])
+
+
+def small_bundle():
+    """coracle-bundle with lower limits of its unpacker, as Kconfig gives them: 32 MiB a layer, 500 entries."""
+    config = BUILD / "tests/small"
+    config.mkdir(parents=True, exist_ok=True)
+    text = (BUILD / "config.h").read_text()
+    for name, value in (("UNPACKED_MAX_MIB", 32), ("ENTRIES_MAX", 500)):
+        text, n = re.subn(r"(#define CONFIG_%s) \d+" % name, r"\1 %d" % value, text)
+        assert n == 1
+    if not (config / "config.h").exists() or (config / "config.h").read_text() != text:
+        (config / "config.h").write_text(text)
+    return link_program("small-bundle", [ROOT / "bundle/bundle_main.c", *sorted((ROOT / "bundle").glob("unpack*.c")),
+                                         ROOT / "bundle/tar_guard.c"], config)
 
 
 def sha(data):
@@ -105,6 +125,7 @@ class Store:
         self.scratch = self.path.parent / (self.path.name + ".scratch")
         self.scratch.mkdir(exist_ok=True)
         self.chains, self.diffs, self.blobs = [], [], []
+        self.bundle = BUNDLE
 
     def run(self, *argv):
         done = subprocess.run([stage_tool(), *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
@@ -119,7 +140,7 @@ class Store:
         blob = PACK[kind](tar) if blob is None else blob
         path = self.scratch / "blob"
         path.write_bytes(blob)
-        self.run("layer", self.path, BUNDLE, len(self.chains), kind, path, diff, chain, *self.chains)
+        self.run("layer", self.path, self.bundle, len(self.chains), kind, path, diff, chain, *self.chains)
         self.chains.append(chain)
         self.diffs.append(diff)
         self.blobs.append((kind, blob))
