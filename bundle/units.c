@@ -146,7 +146,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->start_limit_interval_ms = u->start_limit_interval_ms;
 	x->timeout_start_ms = u->timeout_start_ms;
 	x->timeout_stop_ms = u->timeout_stop_ms;
-	x->stop_signal = u->stop_signal ? u->stop_signal : 15;
+	x->stop_signal = u->stop_signal;
 	x->is_critical = u->is_critical;
 	x->is_enabled = u->is_enabled;
 }

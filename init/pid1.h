@@ -34,6 +34,7 @@ struct unit {
 	struct unit_limit limit;
 	bool is_pulled;			/* this wish to start had its pull (Pull=always) */
 	int record_fd;			/* sealed, -1: none */
+	int image_stop_signal;		/* what prepare found, for a unit that names none; 0: not known */
 
 	bool is_launched;		/* the fields down to started_ms are of a start not yet over */
 	pid_t starter, pid;		/* 0: not there */

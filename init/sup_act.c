@@ -173,6 +173,7 @@ unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct j
 		close_fd(&u->record_fd);
 		u->record_fd = *memfd;
 		*memfd = -1;
+		u->image_stop_signal = r->stop_signal <= 64 ? (int)r->stop_signal : 0;
 	}
 	u->is_pulled |= kind == JOB_PULL;
 	status_begin(p->status);
@@ -324,7 +325,7 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 		u->started_ms = p->now_ms;
 		break;
 	case UNIT_DO_TERM:
-		signal_program(u, u->entry.stop_signal ? (int)u->entry.stop_signal : SIGTERM);
+		signal_program(u, u->entry.stop_signal ? (int)u->entry.stop_signal : u->image_stop_signal ? u->image_stop_signal : SIGTERM);
 		arm(p, u, u->entry.timeout_stop_ms);
 		break;
 	case UNIT_DO_KILL:

@@ -46,7 +46,7 @@ struct unit_entry {
 	uint32_t start_limit_burst;		/* 0: none */
 	uint32_t start_limit_interval_ms;
 	uint32_t timeout_start_ms, timeout_stop_ms;
-	uint32_t stop_signal;
+	uint32_t stop_signal;			/* 0: not said, job_result.stop_signal of prepare counts */
 	uint32_t is_critical;
 	uint32_t is_enabled;			/* started at boot */
 	uint32_t after[UNIT_DEPS_MAX];		/* index + 1 of units to wait for (After=), 0: none */
