@@ -40,7 +40,7 @@ static int read_image(struct make *m)
 	int r = store_image_read(m->in->store, m->in->digest, &image, m->e);
 
 	if (r < 0)
-		return r;
+		return err_prefix(m->e, r, "image %s is not whole in the store, coracle-fetch pull brings it", digest_text(m->in->digest).text);
 	r = image_config_new(&m->image, span_of(image.config, image.config_len), m->e);
 	store_image_free(&image);
 	return r;
