@@ -4,7 +4,9 @@
 #define CORACLE_COMMANDS_H
 
 int cmd_compile(int argc, char **argv);
+int cmd_gc(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_units(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);

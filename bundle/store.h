@@ -14,7 +14,8 @@
  *   trash/                    renamed-away victims of gc
  *   partial/, config/, logs/, volumes/
  *
- * Locks: store/lock, flock shared for publish and use, exclusive for gc's renames only.
+ * Locks: store/lock, flock shared for publish and use, exclusive for gc's renames only. tmp/, flock shared for as long as a program has the store
+ * open for writing: what it published but did not name in an image or a slot yet is not garbage; gc holds it exclusive.
  */
 #ifndef CORACLE_STORE_H
 #define CORACLE_STORE_H
@@ -91,8 +92,16 @@ int store_image_read(struct store *s, const struct digest *manifest_digest, stru
 void store_image_free(struct store_image *i);
 /* The value of KEY (ref, digest, scope, key, payload) of the admission into OUT, "" where there is none. */
 void store_image_admitted(const struct store_image *i, const char *key, char *out, size_t size);
+/* diff_ids and chain ids of its layers, bottom first. Their number, or -EUCLEAN, -EFBIG above MAX. */
+int store_image_layers(const struct store_image *i, struct digest *diff_ids, struct digest *chains, size_t max, struct err *e);
 /* Is it there, with all its layers? 0, -ENOENT, -EUCLEAN. */
 int store_image_complete(struct store *s, const struct digest *manifest_digest, struct err *e);
+
+/* Calls VISIT for every digest that names something in FOLDER: STORE_IMAGES (manifest digests), STORE_LAYERS (chain ids), in no order. A value
+ * other than 0 ends it and is returned. */
+#define STORE_IMAGES "images/sha256"
+#define STORE_LAYERS "layers/index"
+int store_each(struct store *s, const char *folder, int (*visit)(void *to, const struct digest *d), void *to, struct err *e);
 
 /* flock of store/lock with a deadline; the descriptor to close, or -ETIMEDOUT. */
 int store_lock(struct store *s, bool exclusive, int timeout_ms, struct err *e);

@@ -7,6 +7,7 @@
 
 struct store {
 	int root;
+	int writers;	/* shared lock of tmp/, where opened for writing */
 	enum store_mode mode;
 	char path[256];
 };
@@ -22,6 +23,9 @@ int staging_begin(struct store *s, struct staging *t, struct err *e);
 void staging_end(struct store *s, struct staging *t);
 /* Removes staging whose maker is gone, and what gc left in trash/. */
 void staging_sweep(struct store *s);
+
+/* The lock that tells gc of writers; store_open takes it shared. The descriptor to close, or -EBUSY. */
+int store_writers(struct store *s, bool exclusive, int timeout_ms, struct err *e);
 
 /* Hex of a digest, NUL-terminated. */
 const char *store_hex(const struct digest *d, char out[DIGEST_HEX_LEN + 1]);

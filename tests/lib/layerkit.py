@@ -153,7 +153,7 @@ class Store:
 
     def image(self, ref="registry.test/app:1"):
         """Publishes manifest and config of the layers put so far; returns the manifest's digest."""
-        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
+        config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/c"]},
                              "rootfs": {"type": "layers", "diff_ids": self.diffs}}).encode()
         manifest = json.dumps({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
