@@ -10,15 +10,6 @@
 #include "oci_config_inner.h"
 #include "signals.h"
 
-yyjson_mut_val *oci_config_strings(struct oci_writer *w, yyjson_mut_val *object, const char *key, const char *const *texts)
-{
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, object, key);
-
-	for (; *texts; texts++)
-		yyjson_mut_arr_add_strcpy(w->doc, list, *texts);
-	return list;
-}
-
 int oci_config_stop_signal(const struct unit_file *u, const struct image_config *image, struct err *e)
 {
 	int n;
@@ -32,56 +23,81 @@ int oci_config_stop_signal(const struct unit_file *u, const struct image_config 
 		image->stop_signal);
 }
 
-/* Ours first: a unit's annotation or label cannot take the name of one of them. */
+static const char *const own_names[] = { "org.coracle.unit", "org.coracle.image", "org.coracle.digest", "org.coracle.container-name" };
+
+/* Does NAME= (LEN bytes) stand in LIST at FROM or after it? */
+static bool is_in(const struct unit_list *list, uint32_t from, const char *name, size_t len)
+{
+	for (uint32_t i = from; i < list->count; i++)
+		if (strncmp(list->at[i], name, len) == 0 && list->at[i][len] == '=')
+			return true;
+	return false;
+}
+
+static bool is_own(const char *name, size_t len)
+{
+	for (size_t i = 0; i < sizeof(own_names) / sizeof(*own_names); i++)
+		if (strlen(own_names[i]) == len && memcmp(own_names[i], name, len) == 0)
+			return true;
+	return false;
+}
+
+/* Of one name the last counts; annotations come before labels, and neither takes the name of one of ours. */
+static void foreign(struct oci_writer *w, const struct unit_list *list, const struct unit_list *before)
+{
+	for (uint32_t i = 0; i < list->count; i++) {
+		const char *text = list->at[i];
+		size_t len = strcspn(text, "=");
+		char name[256];
+
+		if (is_own(text, len) || is_in(list, i + 1, text, len) || (before && is_in(before, 0, text, len)))
+			continue;
+		if (span_copy(span_of(text, len), name, sizeof(name)))
+			json_out_text(&w->o, name, text + len + 1);
+	}
+}
+
 static void annotations(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
-	const struct unit_list *lists[] = { &u->annotations, &u->labels };
-	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, w->root, "annotations");
 
-	yyjson_mut_obj_add_strcpy(w->doc, out, "org.coracle.unit", u->name);
-	yyjson_mut_obj_add_strcpy(w->doc, out, "org.coracle.image", u->image);
-	yyjson_mut_obj_add_strcpy(w->doc, out, "org.coracle.digest", w->in->digest);
+	json_out_object(&w->o, "annotations");
+	json_out_text(&w->o, own_names[0], u->name);
+	json_out_text(&w->o, own_names[1], u->image);
+	json_out_text(&w->o, own_names[2], w->in->digest);
 	if (u->container_name)
-		yyjson_mut_obj_add_strcpy(w->doc, out, "org.coracle.container-name", u->container_name);
-	for (size_t k = 0; k < 2; k++)
-		for (uint32_t i = 0; i < lists[k]->count; i++) {
-			const char *text = lists[k]->at[i], *equals = strchr(text, '=');
-			yyjson_mut_val *key = yyjson_mut_strncpy(w->doc, text, (size_t)(equals - text));
-
-			if (!yyjson_mut_obj_getn(out, text, (size_t)(equals - text)))
-				yyjson_mut_obj_add(out, key, yyjson_mut_strcpy(w->doc, equals + 1));
-		}
+		json_out_text(&w->o, own_names[3], u->container_name);
+	foreign(w, &u->annotations, NULL);
+	foreign(w, &u->labels, &u->annotations);
+	json_out_close(&w->o, '}');
 }
 
 int oci_config_write(const struct oci_config *c, char **json, size_t *len, struct err *e)
 {
-	struct oci_writer w = { .in = c, .doc = yyjson_mut_doc_new(NULL), .e = e };
-	yyjson_mut_val *root;
-	int r;
+	struct oci_writer w = { .in = c, .e = e };
+	int r, end;
 
-	*json = NULL;
-	if (!w.doc)
-		return err_sys(e, ENOMEM, "config.json");
-	w.root = yyjson_mut_obj(w.doc);
-	yyjson_mut_doc_set_root(w.doc, w.root);
-	yyjson_mut_obj_add_str(w.doc, w.root, "ociVersion", "1.0.2");
+	json_out_object(&w.o, NULL);
+	json_out_text(&w.o, "ociVersion", "1.0.2");
 	r = oci_config_process(&w);
-	if (r == 0) {
-		root = yyjson_mut_obj_add_obj(w.doc, w.root, "root");
-		yyjson_mut_obj_add_str(w.doc, root, "path", "rootfs");
-		yyjson_mut_obj_add_bool(w.doc, root, "readonly", true);
-		yyjson_mut_obj_add_strcpy(w.doc, w.root, "hostname", c->unit->hostname ? c->unit->hostname : c->unit->name);
+	json_out_object(&w.o, "root");
+	json_out_text(&w.o, "path", "rootfs");
+	json_out_bool(&w.o, "readonly", true);
+	json_out_close(&w.o, '}');
+	json_out_text(&w.o, "hostname", c->unit->hostname ? c->unit->hostname : c->unit->name);
+	if (r == 0)
 		r = oci_config_mounts(&w);
-	}
 	if (r == 0)
 		r = oci_config_linux(&w);
-	if (r == 0) {
-		annotations(&w);
-		*json = yyjson_mut_write(w.doc, YYJSON_WRITE_PRETTY_TWO_SPACES, len);
-		if (!*json)
-			r = err_set(e, -EINVAL, "config.json: cannot be written: a text of the unit or the image is not UTF-8");
+	annotations(&w);
+	json_out_close(&w.o, '}');
+	end = json_out_end(&w.o, json, len);
+	if (r < 0) {
+		free(*json);
+		*json = NULL;
+		return r;
 	}
-	yyjson_mut_doc_free(w.doc);
-	return r;
+	if (end == -EILSEQ)
+		return err_set(e, -EINVAL, "config.json: a text of the unit or the image is not UTF-8");
+	return end < 0 ? err_sys(e, -end, "config.json") : 0;
 }

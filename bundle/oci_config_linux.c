@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <yyjson.h>
 
 #include "file.h"
 #include "oci_config_inner.h"
@@ -20,14 +21,18 @@ static const char *const masked[] = {
 };
 static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
 
-static void namespaces(struct oci_writer *w, yyjson_mut_val *lin)
+static void namespaces(struct oci_writer *w)
 {
 	static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "network" };
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, lin, "namespaces");
 	size_t count = sizeof(types) / sizeof(*types) - (w->in->unit->network == UNIT_NETWORK_HOST);
 
-	for (size_t i = 0; i < count; i++)
-		yyjson_mut_obj_add_str(w->doc, yyjson_mut_arr_add_obj(w->doc, list), "type", types[i]);
+	json_out_array(&w->o, "namespaces");
+	for (size_t i = 0; i < count; i++) {
+		json_out_object(&w->o, NULL);
+		json_out_text(&w->o, "type", types[i]);
+		json_out_close(&w->o, '}');
+	}
+	json_out_close(&w->o, ']');
 }
 
 static bool is_unmasked(const struct unit_file *u, const char *path)
@@ -38,101 +43,156 @@ static bool is_unmasked(const struct unit_file *u, const char *path)
 	return false;
 }
 
-static yyjson_mut_val *hidden(struct oci_writer *w, yyjson_mut_val *lin, const char *key, const char *const *paths)
+static void hidden(struct oci_writer *w, const char *key, const char *const *paths, const struct unit_list *more)
 {
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, lin, key);
-
+	json_out_array(&w->o, key);
 	for (; *paths; paths++)
 		if (!is_unmasked(w->in->unit, *paths))
-			yyjson_mut_arr_add_str(w->doc, list, *paths);
-	return list;
+			json_out_text(&w->o, NULL, *paths);
+	for (uint32_t i = 0; more && i < more->count; i++)
+		json_out_text(&w->o, NULL, more->at[i]);
+	json_out_close(&w->o, ']');
 }
 
-static void resources(struct oci_writer *w, yyjson_mut_val *lin, yyjson_mut_val **devices)
+static void cpu(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
-	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, lin, "resources"), *part, *rule;
 
-	*devices = yyjson_mut_obj_add_arr(w->doc, out, "devices");
-	rule = yyjson_mut_arr_add_obj(w->doc, *devices);
-	yyjson_mut_obj_add_bool(w->doc, rule, "allow", false);
-	yyjson_mut_obj_add_str(w->doc, rule, "access", "rwm");
-	part = yyjson_mut_obj_add_obj(w->doc, out, "memory");
-	yyjson_mut_obj_add_uint(w->doc, part, "limit", u->memory_max);
-	/* runtime-spec: memory and swap together. */
-	yyjson_mut_obj_add_int(w->doc, part, "swap", u->swap_max < 0 ? -1 : (int64_t)u->memory_max + u->swap_max);
-	if (u->memory_low)
-		yyjson_mut_obj_add_uint(w->doc, part, "reservation", u->memory_low);
-	part = yyjson_mut_obj_add_obj(w->doc, out, "pids");
-	yyjson_mut_obj_add_uint(w->doc, part, "limit", u->pids_max);
 	if (!u->cpu_percent && !u->cpu_weight && !u->cpu_set)
 		return;
-	part = yyjson_mut_obj_add_obj(w->doc, out, "cpu");
+	json_out_object(&w->o, "cpu");
 	if (u->cpu_percent) {
-		yyjson_mut_obj_add_uint(w->doc, part, "quota", (uint64_t)u->cpu_percent * 1000);
-		yyjson_mut_obj_add_uint(w->doc, part, "period", 100000);
+		json_out_uint(&w->o, "quota", (uint64_t)u->cpu_percent * 1000);
+		json_out_uint(&w->o, "period", 100000);
 	}
 	/* The smallest number of v1 shares that every runtime turns back into this v2 weight. */
 	if (u->cpu_weight)
-		yyjson_mut_obj_add_uint(w->doc, part, "shares", 2 + ((uint64_t)(u->cpu_weight - 1) * 262142 + 9998) / 9999);
+		json_out_uint(&w->o, "shares", 2 + ((uint64_t)(u->cpu_weight - 1) * 262142 + 9998) / 9999);
 	if (u->cpu_set)
-		yyjson_mut_obj_add_strcpy(w->doc, part, "cpus", u->cpu_set);
+		json_out_text(&w->o, "cpus", u->cpu_set);
+	json_out_close(&w->o, '}');
 }
 
-static void add_device(struct oci_writer *w, yyjson_mut_val *list, yyjson_mut_val *rules, const char *path, const struct stat *st)
+static void limits(struct oci_writer *w)
 {
-	const char *type = S_ISBLK(st->st_mode) ? "b" : "c";
-	yyjson_mut_val *d = yyjson_mut_arr_add_obj(w->doc, list), *rule = yyjson_mut_arr_add_obj(w->doc, rules);
+	const struct unit_file *u = w->in->unit;
 
-	yyjson_mut_obj_add_str(w->doc, d, "type", type);
-	yyjson_mut_obj_add_strcpy(w->doc, d, "path", path);
-	yyjson_mut_obj_add_uint(w->doc, d, "major", major(st->st_rdev));
-	yyjson_mut_obj_add_uint(w->doc, d, "minor", minor(st->st_rdev));
-	/* The program's user gets it: nobody in the container has the power to take it. */
-	yyjson_mut_obj_add_uint(w->doc, d, "fileMode", 0600);
-	yyjson_mut_obj_add_uint(w->doc, d, "uid", w->in->user->uid);
-	yyjson_mut_obj_add_uint(w->doc, d, "gid", w->in->user->gid);
-	yyjson_mut_obj_add_bool(w->doc, rule, "allow", true);
-	yyjson_mut_obj_add_str(w->doc, rule, "type", type);
-	yyjson_mut_obj_add_uint(w->doc, rule, "major", major(st->st_rdev));
-	yyjson_mut_obj_add_uint(w->doc, rule, "minor", minor(st->st_rdev));
-	yyjson_mut_obj_add_str(w->doc, rule, "access", "rw");
+	json_out_object(&w->o, "memory");
+	json_out_uint(&w->o, "limit", u->memory_max);
+	/* runtime-spec: memory and swap together. */
+	json_out_int(&w->o, "swap", u->swap_max < 0 ? -1 : (int64_t)u->memory_max + u->swap_max);
+	if (u->memory_low)
+		json_out_uint(&w->o, "reservation", u->memory_low);
+	json_out_close(&w->o, '}');
+	json_out_object(&w->o, "pids");
+	json_out_uint(&w->o, "limit", u->pids_max);
+	json_out_close(&w->o, '}');
+	cpu(w);
 }
 
 /* AddDevice=[-]HOST[:CONTAINER][:PERMISSIONS] */
-static int one_device(struct oci_writer *w, yyjson_mut_val *list, yyjson_mut_val *rules, const char *text)
+struct device {
+	char text[512];
+	const char *inside;	/* in text */
+	struct stat st;
+};
+
+/* 1: there; 0: optional and not there. */
+static int parse_device(struct oci_writer *w, const char *text, struct device *d)
 {
 	bool is_optional = text[0] == '-';
-	char parts[512], *save = NULL, *host, *inside, *access, *word;
-	struct stat st;
+	char *save = NULL, *host, *word;
+	const char *access = "rw";
 
-	if (!span_copy(span_str(text + is_optional), parts, sizeof(parts)))
+	if (!span_copy(span_str(text + is_optional), d->text, sizeof(d->text)))
 		return err_set(w->e, -EFBIG, "AddDevice=%.80s: too long", text);
-	host = strtok_r(parts, ":", &save);
-	inside = host;
-	access = "rw";
+	host = strtok_r(d->text, ":", &save);
+	d->inside = host;
 	word = strtok_r(NULL, ":", &save);
 	if (word && word[0] == '/') {
-		inside = word;
+		d->inside = word;
 		word = strtok_r(NULL, ":", &save);
 	}
 	if (word)
 		access = word;
-	if (strncmp(inside, "/dev/", 5) != 0 || strstr(inside, "/..") || strtok_r(NULL, ":", &save))
+	if (strncmp(d->inside, "/dev/", 5) != 0 || strstr(d->inside, "/..") || strtok_r(NULL, ":", &save))
 		return err_set(w->e, -EINVAL, "AddDevice=%s: takes /dev/NODE[:/dev/NAME][:rw]", text);
 	if (strcmp(access, "rw") != 0 && strcmp(access, "rwm") != 0)
 		return err_set(w->e, -ENOTSUP, "AddDevice=%s: access \"%s\" cannot be enforced yet: rw", text, access);
-	if (stat(host, &st) < 0)
+	if (stat(host, &d->st) < 0)
 		return is_optional && errno == ENOENT ? 0 : err_set(w->e, -ENODEV, "AddDevice=%s: the board has no %s (yet): a - in front "
 			"makes it optional", text, host);
-	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+	if (!S_ISCHR(d->st.st_mode) && !S_ISBLK(d->st.st_mode))
 		return err_set(w->e, -EINVAL, "AddDevice=%s: %s is no device", text, host);
-	add_device(w, list, rules, inside, &st);
-	return 0;
+	return 1;
+}
+
+static void numbers(struct oci_writer *w, const struct device *d)
+{
+	json_out_text(&w->o, "type", S_ISBLK(d->st.st_mode) ? "b" : "c");
+	json_out_uint(&w->o, "major", major(d->st.st_rdev));
+	json_out_uint(&w->o, "minor", minor(d->st.st_rdev));
+}
+
+static void put_rule(struct oci_writer *w, const struct device *d)
+{
+	json_out_object(&w->o, NULL);
+	json_out_bool(&w->o, "allow", true);
+	numbers(w, d);
+	json_out_text(&w->o, "access", "rw");
+	json_out_close(&w->o, '}');
+}
+
+/* The program's user gets it: nobody in the container has the power to take it. */
+static void put_node(struct oci_writer *w, const struct device *d)
+{
+	json_out_object(&w->o, NULL);
+	json_out_text(&w->o, "path", d->inside);
+	numbers(w, d);
+	json_out_uint(&w->o, "fileMode", 0600);
+	json_out_uint(&w->o, "uid", w->in->user->uid);
+	json_out_uint(&w->o, "gid", w->in->user->gid);
+	json_out_close(&w->o, '}');
+}
+
+static int each_device(struct oci_writer *w, void (*put)(struct oci_writer *w, const struct device *d))
+{
+	const struct unit_list *l = &w->in->unit->devices;
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < l->count; i++) {
+		struct device d;
+
+		r = parse_device(w, l->at[i], &d);
+		if (r == 1)
+			put(w, &d);
+	}
+	return r < 0 ? r : 0;
+}
+
+static int resources(struct oci_writer *w)
+{
+	int r;
+
+	json_out_object(&w->o, "resources");
+	json_out_array(&w->o, "devices");
+	json_out_object(&w->o, NULL);
+	json_out_bool(&w->o, "allow", false);
+	json_out_text(&w->o, "access", "rwm");
+	json_out_close(&w->o, '}');
+	r = each_device(w, put_rule);
+	json_out_close(&w->o, ']');
+	limits(w);
+	json_out_close(&w->o, '}');
+	json_out_array(&w->o, "devices");
+	if (r == 0)
+		r = each_device(w, put_node);
+	json_out_close(&w->o, ']');
+	return r;
 }
 
 /* The profile format of docker and podman has conditions (includes, archMap) that only their engine resolves. */
-static int profile_file(struct oci_writer *w, yyjson_mut_val *lin, const char *path)
+static int profile_file(struct oci_writer *w, const char *path)
 {
 	yyjson_doc *doc = NULL;
 	yyjson_val *root, *group;
@@ -152,59 +212,59 @@ static int profile_file(struct oci_writer *w, yyjson_mut_val *lin, const char *p
 				"profile as the runtime-spec has it", path, i);
 	}
 	if (r == 0)
-		yyjson_mut_obj_add_val(w->doc, lin, "seccomp", yyjson_val_mut_copy(w->doc, root));
+		json_out_raw(&w->o, "seccomp", text, len);
 	yyjson_doc_free(doc);
 	free(text);
 	return r;
 }
 
-static int seccomp(struct oci_writer *w, yyjson_mut_val *lin)
+static int seccomp(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
-	yyjson_mut_val *out;
 
 	if (u->seccomp && strcmp(u->seccomp, "unconfined") == 0)
 		return 0;
 	if (u->seccomp)
-		return profile_file(w, lin, u->seccomp);
-	out = seccomp_default(w->doc, w->in->image->architecture, u->cap_add & ~u->cap_drop);
-	if (!out)
-		return err_sys(w->e, ENOMEM, "config.json");
-	yyjson_mut_obj_add_val(w->doc, lin, "seccomp", out);
+		return profile_file(w, u->seccomp);
+	seccomp_default(&w->o, "seccomp", w->in->image->architecture, u->cap_add & ~u->cap_drop);
 	return 0;
 }
 
-static void sysctls(struct oci_writer *w, yyjson_mut_val *lin)
+/* Of one name the last counts. */
+static void sysctls(struct oci_writer *w)
 {
 	const struct unit_list *l = &w->in->unit->sysctls;
-	yyjson_mut_val *out = l->count ? yyjson_mut_obj_add_obj(w->doc, lin, "sysctl") : NULL;
 
+	json_out_object(&w->o, "sysctl");
 	for (uint32_t i = 0; i < l->count; i++) {
-		const char *equals = strchr(l->at[i], '=');
+		size_t len = strcspn(l->at[i], "=");
+		bool is_later = false;
+		char name[256];
 
-		yyjson_mut_obj_put(out, yyjson_mut_strncpy(w->doc, l->at[i], (size_t)(equals - l->at[i])),
-			yyjson_mut_strcpy(w->doc, equals + 1));
+		for (uint32_t k = i + 1; k < l->count; k++)
+			is_later |= strncmp(l->at[k], l->at[i], len + 1) == 0;
+		if (!is_later && span_copy(span_of(l->at[i], len), name, sizeof(name)))
+			json_out_text(&w->o, name, l->at[i] + len + 1);
 	}
+	json_out_close(&w->o, '}');
 }
 
 int oci_config_linux(struct oci_writer *w)
 {
-	const struct unit_file *u = w->in->unit;
-	yyjson_mut_val *lin = yyjson_mut_obj_add_obj(w->doc, w->root, "linux"), *rules, *list;
 	char cgroup[UNIT_NAME_MAX + 16];
-	int r = 0;
+	int r;
 
-	snprintf(cgroup, sizeof(cgroup), "/coracle/%s", u->name);
-	yyjson_mut_obj_add_strcpy(w->doc, lin, "cgroupsPath", cgroup);
-	namespaces(w, lin);
-	resources(w, lin, &rules);
-	list = yyjson_mut_obj_add_arr(w->doc, lin, "devices");
-	for (uint32_t i = 0; r == 0 && i < u->devices.count; i++)
-		r = one_device(w, list, rules, u->devices.at[i]);
-	list = hidden(w, lin, "maskedPaths", masked);
-	for (uint32_t i = 0; i < u->mask.count; i++)
-		yyjson_mut_arr_add_strcpy(w->doc, list, u->mask.at[i]);
-	hidden(w, lin, "readonlyPaths", readonly);
-	sysctls(w, lin);
-	return r == 0 ? seccomp(w, lin) : r;
+	snprintf(cgroup, sizeof(cgroup), "/coracle/%s", w->in->unit->name);
+	json_out_object(&w->o, "linux");
+	json_out_text(&w->o, "cgroupsPath", cgroup);
+	namespaces(w);
+	r = resources(w);
+	hidden(w, "maskedPaths", masked, &w->in->unit->mask);
+	hidden(w, "readonlyPaths", readonly, NULL);
+	if (w->in->unit->sysctls.count)
+		sysctls(w);
+	if (r == 0)
+		r = seccomp(w);
+	json_out_close(&w->o, '}');
+	return r;
 }

@@ -27,18 +27,17 @@ struct own_list {
 	size_t count;
 };
 
-static yyjson_mut_val *add(struct oci_writer *w, yyjson_mut_val *list, const char *target, const char *type, const char *source,
-	const char *const *options)
+static void add(struct oci_writer *w, const char *target, const char *type, const char *source, const char *const *options)
 {
-	yyjson_mut_val *m = yyjson_mut_arr_add_obj(w->doc, list);
-
-	yyjson_mut_obj_add_strcpy(w->doc, m, "destination", target);
-	yyjson_mut_obj_add_strcpy(w->doc, m, "type", type);
-	yyjson_mut_obj_add_strcpy(w->doc, m, "source", source);
-	return oci_config_strings(w, m, "options", options);
+	json_out_object(&w->o, NULL);
+	json_out_text(&w->o, "destination", target);
+	json_out_text(&w->o, "type", type);
+	json_out_text(&w->o, "source", source);
+	json_out_texts(&w->o, "options", options);
+	json_out_close(&w->o, '}');
 }
 
-static void kernel_mounts(struct oci_writer *w, yyjson_mut_val *list)
+static void kernel_mounts(struct oci_writer *w)
 {
 	static const char *const proc[] = { "nosuid", "noexec", "nodev", NULL };
 	static const char *const dev[] = { "nosuid", "noexec", "strictatime", "mode=755", "size=64k", NULL };
@@ -48,13 +47,13 @@ static void kernel_mounts(struct oci_writer *w, yyjson_mut_val *list)
 	const char *const shm[] = { "nosuid", "noexec", "nodev", "mode=1777", size, NULL };
 
 	snprintf(size, sizeof(size), "size=%llu", (unsigned long long)w->in->unit->shm_size);
-	add(w, list, "/proc", "proc", "proc", proc);
-	add(w, list, "/dev", "tmpfs", "tmpfs", dev);
-	add(w, list, "/dev/pts", "devpts", "devpts", pts);
-	add(w, list, "/dev/shm", "tmpfs", "shm", shm);
-	add(w, list, "/dev/mqueue", "mqueue", "mqueue", proc);
-	add(w, list, "/sys", "sysfs", "sysfs", ro);
-	add(w, list, "/sys/fs/cgroup", "cgroup", "cgroup", ro);
+	add(w, "/proc", "proc", "proc", proc);
+	add(w, "/dev", "tmpfs", "tmpfs", dev);
+	add(w, "/dev/pts", "devpts", "devpts", pts);
+	add(w, "/dev/shm", "tmpfs", "shm", shm);
+	add(w, "/dev/mqueue", "mqueue", "mqueue", proc);
+	add(w, "/sys", "sysfs", "sysfs", ro);
+	add(w, "/sys/fs/cgroup", "cgroup", "cgroup", ro);
 }
 
 /* Without slashes at the end or doubled, so that two spellings of one place are one. */
@@ -192,7 +191,7 @@ end:
 	return 0;
 }
 
-static int add_own(struct oci_writer *w, yyjson_mut_val *list, const struct own *o)
+static int add_own(struct oci_writer *w, const struct own *o)
 {
 	static const char *const tmpfs[] = { "nosuid", "nodev", "noexec", NULL }, *const run[] = { "nosuid", "nodev", NULL };
 	static const char *const bind[] = { "rbind", "rprivate", "nosuid", "nodev", NULL };
@@ -209,30 +208,31 @@ static int add_own(struct oci_writer *w, yyjson_mut_val *list, const struct own 
 		snprintf(mode[2], sizeof(mode[2]), "gid=%u", w->in->user->gid);
 		r = options(w, o, o->kind == OWN_IMAGE ? image : o->kind == OWN_DEFAULT ? run : tmpfs, store, sizeof(store), out);
 		if (r == 0)
-			add(w, list, o->target, "tmpfs", "tmpfs", out);
+			add(w, o->target, "tmpfs", "tmpfs", out);
 		return r;
 	}
 	r = options(w, o, bind, store, sizeof(store), out);
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s%s%s", o->source[0] == '/' ? "" : w->in->store, o->source[0] == '/' ? "" : "/volumes/", o->source);
-	add(w, list, o->target, "bind", path, out);
+	add(w, o->target, "bind", path, out);
 	return 0;
 }
 
 int oci_config_mounts(struct oci_writer *w)
 {
 	struct own_list *l = calloc(1, sizeof(*l));
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, w->root, "mounts");
 	int r;
 
 	if (!l)
 		return err_sys(w->e, ENOMEM, "config.json");
-	kernel_mounts(w, list);
+	json_out_array(&w->o, "mounts");
+	kernel_mounts(w);
 	r = collect(w, l);
 	qsort(l->at, l->count, sizeof(l->at[0]), by_depth);
 	for (size_t i = 0; r == 0 && i < l->count; i++)
-		r = add_own(w, list, &l->at[i]);
+		r = add_own(w, &l->at[i]);
+	json_out_close(&w->o, ']');
 	free(l);
 	return r;
 }

@@ -14,22 +14,31 @@ enum { ENV_MAX = IMAGE_LIST_MAX + UNIT_LIST_MAX + 2 };
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-static int args(struct oci_writer *w, yyjson_mut_val *process)
+static uint32_t put_list(struct oci_writer *w, const char *const *texts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		json_out_text(&w->o, NULL, texts[i]);
+	return count;
+}
+
+static int args(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
 	const struct image_config *image = w->in->image;
-	yyjson_mut_val *out = yyjson_mut_obj_add_arr(w->doc, process, "args");
+	uint32_t count;
 
-	for (uint32_t i = 0; u->has_entrypoint && i < u->entrypoint.count; i++)
-		yyjson_mut_arr_add_strcpy(w->doc, out, u->entrypoint.at[i]);
-	for (uint32_t i = 0; !u->has_entrypoint && i < image->entrypoint.count; i++)
-		yyjson_mut_arr_add_strcpy(w->doc, out, image->entrypoint.at[i]);
-	for (uint32_t i = 0; u->has_exec && i < u->exec.count; i++)
-		yyjson_mut_arr_add_strcpy(w->doc, out, u->exec.at[i]);
+	json_out_array(&w->o, "args");
+	if (u->has_entrypoint)
+		count = put_list(w, u->entrypoint.at, u->entrypoint.count);
+	else
+		count = put_list(w, image->entrypoint.at, image->entrypoint.count);
 	/* An Entrypoint= takes the image's Cmd away with its Entrypoint, as podman does: those arguments were meant for the other program. */
-	for (uint32_t i = 0; !u->has_exec && !u->has_entrypoint && i < image->cmd.count; i++)
-		yyjson_mut_arr_add_strcpy(w->doc, out, image->cmd.at[i]);
-	if (yyjson_mut_arr_size(out) == 0)
+	if (u->has_exec)
+		count += put_list(w, u->exec.at, u->exec.count);
+	else if (!u->has_entrypoint)
+		count += put_list(w, image->cmd.at, image->cmd.count);
+	json_out_close(&w->o, ']');
+	if (count == 0)
 		return err_set(w->e, -EINVAL, "the image names no program (Entrypoint, Cmd) and the unit neither: Exec= says what to run");
 	return 0;
 }
@@ -55,7 +64,7 @@ static bool has(const char *const *list, size_t count, const char *name)
 	return false;
 }
 
-static int env(struct oci_writer *w, yyjson_mut_val *process)
+static int env(struct oci_writer *w)
 {
 	const char **list = calloc(ENV_MAX + 1, sizeof(*list));
 	char home[sizeof(w->in->user->home) + 8];
@@ -72,48 +81,53 @@ static int env(struct oci_writer *w, yyjson_mut_val *process)
 	snprintf(home, sizeof(home), "HOME=%s", w->in->user->home);
 	if (!has(list, count, "HOME="))
 		list[count++] = home;
-	oci_config_strings(w, process, "env", list);
+	json_out_texts(&w->o, "env", list);
 	free(list);
 	return 0;
 }
 
-static void user(struct oci_writer *w, yyjson_mut_val *process)
+static void user(struct oci_writer *w)
 {
-	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, process, "user"), *groups;
+	const struct image_user *u = w->in->user;
 
-	yyjson_mut_obj_add_uint(w->doc, out, "uid", w->in->user->uid);
-	yyjson_mut_obj_add_uint(w->doc, out, "gid", w->in->user->gid);
-	if (w->in->user->groups_len == 0)
-		return;
-	groups = yyjson_mut_obj_add_arr(w->doc, out, "additionalGids");
-	for (uint32_t i = 0; i < w->in->user->groups_len; i++)
-		yyjson_mut_arr_add_uint(w->doc, groups, w->in->user->groups[i]);
+	json_out_object(&w->o, "user");
+	json_out_uint(&w->o, "uid", u->uid);
+	json_out_uint(&w->o, "gid", u->gid);
+	if (u->groups_len) {
+		json_out_array(&w->o, "additionalGids");
+		for (uint32_t i = 0; i < u->groups_len; i++)
+			json_out_uint(&w->o, NULL, u->groups[i]);
+		json_out_close(&w->o, ']');
+	}
+	json_out_close(&w->o, '}');
 }
 
-static void cap_set(struct oci_writer *w, yyjson_mut_val *object, const char *key, uint64_t set)
+static void cap_set(struct oci_writer *w, const char *key, uint64_t set)
 {
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, object, key);
 	char name[CAPS_NAME_MAX];
 
+	json_out_array(&w->o, key);
 	for (int i = 0; i < 64; i++)
 		if (set >> i & 1) {
 			caps_name(i, name);
-			yyjson_mut_arr_add_strcpy(w->doc, list, name);
+			json_out_text(&w->o, NULL, name);
 		}
+	json_out_close(&w->o, ']');
 }
 
 /* Inheritable and ambient are empty (CVE-2022-24769) but for a user other than root, who would lose what the unit gave at the exec. */
-static void capabilities(struct oci_writer *w, yyjson_mut_val *process)
+static void capabilities(struct oci_writer *w)
 {
-	yyjson_mut_val *out = yyjson_mut_obj_add_obj(w->doc, process, "capabilities");
 	uint64_t set = w->in->unit->cap_add & ~w->in->unit->cap_drop;
 	uint64_t kept = w->in->user->uid ? set : 0;
 
-	cap_set(w, out, "bounding", set);
-	cap_set(w, out, "effective", set);
-	cap_set(w, out, "permitted", set);
-	cap_set(w, out, "inheritable", kept);
-	cap_set(w, out, "ambient", kept);
+	json_out_object(&w->o, "capabilities");
+	cap_set(w, "bounding", set);
+	cap_set(w, "effective", set);
+	cap_set(w, "permitted", set);
+	cap_set(w, "inheritable", kept);
+	cap_set(w, "ambient", kept);
+	json_out_close(&w->o, '}');
 }
 
 static bool limit(const char *text, size_t len, uint64_t *out)
@@ -131,22 +145,22 @@ static bool limit(const char *text, size_t len, uint64_t *out)
 	return quadlet_u64(digits, UINT64_MAX - 1, out);
 }
 
-static void add_rlimit(struct oci_writer *w, yyjson_mut_val *list, const char *type, uint64_t soft, uint64_t hard)
+static void add_rlimit(struct oci_writer *w, const char *type, uint64_t soft, uint64_t hard)
 {
-	yyjson_mut_val *out = yyjson_mut_arr_add_obj(w->doc, list);
-
-	yyjson_mut_obj_add_strcpy(w->doc, out, "type", type);
-	yyjson_mut_obj_add_uint(w->doc, out, "hard", hard);
-	yyjson_mut_obj_add_uint(w->doc, out, "soft", soft);
+	json_out_object(&w->o, NULL);
+	json_out_text(&w->o, "type", type);
+	json_out_uint(&w->o, "hard", hard);
+	json_out_uint(&w->o, "soft", soft);
+	json_out_close(&w->o, '}');
 }
 
 /* Ulimit=NAME=SOFT[:HARD]. The name is checked when it is compiled. */
-static int rlimits(struct oci_writer *w, yyjson_mut_val *process)
+static int rlimits(struct oci_writer *w)
 {
 	const struct unit_list *l = &w->in->unit->ulimits;
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(w->doc, process, "rlimits");
 	bool has_files = false, has_core = false;
 
+	json_out_array(&w->o, "rlimits");
 	for (uint32_t i = 0; i < l->count; i++) {
 		const char *equals = strchr(l->at[i], '='), *colon = strchr(equals, ':');
 		char type[32] = "RLIMIT_";
@@ -160,36 +174,37 @@ static int rlimits(struct oci_writer *w, yyjson_mut_val *process)
 			type[7 + k] = (char)(l->at[i][k] & ~0x20);
 		has_files |= strcmp(type, "RLIMIT_NOFILE") == 0;
 		has_core |= strcmp(type, "RLIMIT_CORE") == 0;
-		add_rlimit(w, list, type, soft, hard);
+		add_rlimit(w, type, soft, hard);
 	}
 	if (!has_files)
-		add_rlimit(w, list, "RLIMIT_NOFILE", 1024, 4096);
+		add_rlimit(w, "RLIMIT_NOFILE", 1024, 4096);
 	if (!has_core)
-		add_rlimit(w, list, "RLIMIT_CORE", 0, 0);
+		add_rlimit(w, "RLIMIT_CORE", 0, 0);
+	json_out_close(&w->o, ']');
 	return 0;
 }
 
 int oci_config_process(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
-	yyjson_mut_val *process = yyjson_mut_obj_add_obj(w->doc, w->root, "process");
 	const char *cwd = u->workdir ? u->workdir : w->in->image->workdir[0] ? w->in->image->workdir : "/";
 	int r;
 
-	yyjson_mut_obj_add_bool(w->doc, process, "terminal", false);
-	user(w, process);
-	r = args(w, process);
+	if (cwd[0] != '/')
+		return err_set(w->e, -EINVAL, "image config: config.WorkingDir: \"%.80s\" is no absolute path: WorkingDir= overrides it", cwd);
+	json_out_object(&w->o, "process");
+	json_out_bool(&w->o, "terminal", false);
+	user(w);
+	r = args(w);
 	if (r == 0)
-		r = env(w, process);
-	if (r == 0 && cwd[0] != '/')
-		r = err_set(w->e, -EINVAL, "image config: config.WorkingDir: \"%.80s\" is no absolute path: WorkingDir= overrides it", cwd);
-	if (r < 0)
-		return r;
-	yyjson_mut_obj_add_strcpy(w->doc, process, "cwd", cwd);
-	capabilities(w, process);
-	r = rlimits(w, process);
-	yyjson_mut_obj_add_bool(w->doc, process, "noNewPrivileges", !u->has_new_privileges);
+		r = env(w);
+	json_out_text(&w->o, "cwd", cwd);
+	capabilities(w);
+	if (r == 0)
+		r = rlimits(w);
+	json_out_bool(&w->o, "noNewPrivileges", !u->has_new_privileges);
 	if (u->has_oom_score_adj)
-		yyjson_mut_obj_add_int(w->doc, process, "oomScoreAdj", u->oom_score_adj);
+		json_out_int(&w->o, "oomScoreAdj", u->oom_score_adj);
+	json_out_close(&w->o, '}');
 	return r;
 }

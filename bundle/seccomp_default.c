@@ -100,76 +100,80 @@ static const uint64_t personalities[] = { 0, 8, 0x20000, 0x20008, 0xffffffff };
 
 enum { NAMESPACE_FLAGS = 0x7e020000 };	/* CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
 
-static yyjson_mut_val *add_group(yyjson_mut_doc *doc, yyjson_mut_val *list, const char *const *names, const char *action)
+static void begin_group(struct json_out *o, const char *const *names, const char *action)
 {
-	yyjson_mut_val *group = yyjson_mut_arr_add_obj(doc, list);
-	yyjson_mut_val *out = yyjson_mut_obj_add_arr(doc, group, "names");
+	json_out_object(o, NULL);
+	json_out_texts(o, "names", names);
+	json_out_text(o, "action", action);
+}
 
-	for (; *names; names++)
-		yyjson_mut_arr_add_str(doc, out, *names);
-	yyjson_mut_obj_add_str(doc, group, "action", action);
-	return group;
+static void allow(struct json_out *o, const char *const *names)
+{
+	begin_group(o, names, "SCMP_ACT_ALLOW");
+	json_out_close(o, '}');
 }
 
 /* Allows NAME where (argument 0 & MASK) == VALUE. */
-static void add_masked(yyjson_mut_doc *doc, yyjson_mut_val *list, const char *name, uint64_t mask, uint64_t value)
+static void allow_masked(struct json_out *o, const char *name, uint64_t mask, uint64_t value)
 {
 	const char *const names[] = { name, NULL };
-	yyjson_mut_val *group = add_group(doc, list, names, "SCMP_ACT_ALLOW");
-	yyjson_mut_val *arg = yyjson_mut_arr_add_obj(doc, yyjson_mut_obj_add_arr(doc, group, "args"));
 
-	yyjson_mut_obj_add_uint(doc, arg, "index", 0);
-	yyjson_mut_obj_add_uint(doc, arg, "value", mask);
-	yyjson_mut_obj_add_uint(doc, arg, "valueTwo", value);
-	yyjson_mut_obj_add_str(doc, arg, "op", "SCMP_CMP_MASKED_EQ");
+	begin_group(o, names, "SCMP_ACT_ALLOW");
+	json_out_array(o, "args");
+	json_out_object(o, NULL);
+	json_out_uint(o, "index", 0);
+	json_out_uint(o, "value", mask);
+	json_out_uint(o, "valueTwo", value);
+	json_out_text(o, "op", "SCMP_CMP_MASKED_EQ");
+	json_out_close(o, '}');
+	json_out_close(o, ']');
+	json_out_close(o, '}');
 }
 
-static void add_architectures(yyjson_mut_doc *doc, yyjson_mut_val *out, const char *architecture)
+static void architectures(struct json_out *o, const char *architecture)
 {
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(doc, out, "architectures");
-
+	json_out_array(o, "architectures");
 	if (strcmp(architecture, "amd64") == 0)
-		yyjson_mut_arr_add_str(doc, list, "SCMP_ARCH_X86_64");
+		json_out_text(o, NULL, "SCMP_ARCH_X86_64");
 	else if (strcmp(architecture, "arm64") == 0)
-		yyjson_mut_arr_add_str(doc, list, "SCMP_ARCH_AARCH64");
+		json_out_text(o, NULL, "SCMP_ARCH_AARCH64");
 	/* 64-bit boards run 32-bit programs too. */
 	if (strncmp(architecture, "arm", 3) == 0)
-		yyjson_mut_arr_add_str(doc, list, "SCMP_ARCH_ARM");
+		json_out_text(o, NULL, "SCMP_ARCH_ARM");
+	json_out_close(o, ']');
 }
 
-static void add_clone(yyjson_mut_doc *doc, yyjson_mut_val *list, uint64_t caps)
+static void clones(struct json_out *o, uint64_t caps)
 {
 	static const char *const both[] = { "clone", "clone3", NULL }, *const three[] = { "clone3", NULL };
-	yyjson_mut_val *group;
 
 	if (caps >> CAP_SYS_ADMIN & 1) {
-		add_group(doc, list, both, "SCMP_ACT_ALLOW");
+		allow(o, both);
 		return;
 	}
-	add_masked(doc, list, "clone", NAMESPACE_FLAGS, 0);
-	group = add_group(doc, list, three, "SCMP_ACT_ERRNO");
-	yyjson_mut_obj_add_uint(doc, group, "errnoRet", ENOSYS);
+	allow_masked(o, "clone", NAMESPACE_FLAGS, 0);
+	begin_group(o, three, "SCMP_ACT_ERRNO");
+	json_out_uint(o, "errnoRet", ENOSYS);
+	json_out_close(o, '}');
 }
 
-yyjson_mut_val *seccomp_default(yyjson_mut_doc *doc, const char *architecture, uint64_t caps)
+void seccomp_default(struct json_out *o, const char *key, const char *architecture, uint64_t caps)
 {
-	yyjson_mut_val *out = yyjson_mut_obj(doc), *list;
-
-	if (!out)
-		return NULL;
-	yyjson_mut_obj_add_str(doc, out, "defaultAction", "SCMP_ACT_ERRNO");
-	yyjson_mut_obj_add_uint(doc, out, "defaultErrnoRet", EPERM);
-	add_architectures(doc, out, architecture);
-	list = yyjson_mut_obj_add_arr(doc, out, "syscalls");
-	add_group(doc, list, always, "SCMP_ACT_ALLOW");
+	json_out_object(o, key);
+	json_out_text(o, "defaultAction", "SCMP_ACT_ERRNO");
+	json_out_uint(o, "defaultErrnoRet", EPERM);
+	architectures(o, architecture);
+	json_out_array(o, "syscalls");
+	allow(o, always);
 	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
-		add_masked(doc, list, "socket", 0xffffffff, families[i]);
-	add_masked(doc, list, "socketpair", 0xffffffff, AF_UNIX);
+		allow_masked(o, "socket", 0xffffffff, families[i]);
+	allow_masked(o, "socketpair", 0xffffffff, AF_UNIX);
 	for (size_t i = 0; i < sizeof(personalities) / sizeof(*personalities); i++)
-		add_masked(doc, list, "personality", 0xffffffff, personalities[i]);
-	add_clone(doc, list, caps);
+		allow_masked(o, "personality", 0xffffffff, personalities[i]);
+	clones(o, caps);
 	for (size_t i = 0; i < sizeof(by_capability) / sizeof(*by_capability); i++)
 		if (caps >> by_capability[i].cap & 1)
-			add_group(doc, list, by_capability[i].names, "SCMP_ACT_ALLOW");
-	return out;
+			allow(o, by_capability[i].names);
+	json_out_close(o, ']');
+	json_out_close(o, '}');
 }

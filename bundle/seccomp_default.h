@@ -7,10 +7,11 @@
 #define CORACLE_SECCOMP_DEFAULT_H
 
 #include <stdint.h>
-#include <yyjson.h>
 
-/* linux.seccomp of config.json (runtime-spec config-linux.md "Seccomp") for an image of ARCHITECTURE ("amd64", "arm64", "arm") whose
- * process may hold CAPS. NULL without memory. */
-yyjson_mut_val *seccomp_default(yyjson_mut_doc *doc, const char *architecture, uint64_t caps);
+#include "json_out.h"
+
+/* Writes linux.seccomp of config.json (runtime-spec config-linux.md "Seccomp") under KEY, for an image of ARCHITECTURE ("amd64", "arm64", "arm") whose
+ * process may hold CAPS. */
+void seccomp_default(struct json_out *o, const char *key, const char *architecture, uint64_t caps);
 
 #endif
