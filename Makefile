@@ -21,7 +21,9 @@ CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$
 CFLAGS := -std=c11 -Os -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Wno-format-truncation -Werror=format \
 	-ffile-prefix-map=$(CURDIR)/=
-LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none
+# Relative relocations as bits (musl's start code reads both): 65 KB less in all. The linkers of the other two don't know it yet.
+RELR_x86_64 := ,-z,pack-relative-relocs
+LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(RELR_$(TARGET))
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 LIBS_bundle := -larchive -lzstd -lz -lseccomp -lyyjson -lcap -lmbedcrypto
