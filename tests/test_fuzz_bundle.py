@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parsers of unit files, run records and an image's passwd: corpus and some thousand mutations of it, under the address and undefined
+"""The parsers of unit files, run records, an image's passwd and tar headers: corpus and some thousand mutations of it, under the address and undefined
 behaviour sanitizers of the host's compiler. FUZZ_ROUNDS=N for a longer run; with clang, tests/fuzz/*_fuzz.c link to libFuzzer as they are."""
 import os
 import subprocess
@@ -13,6 +13,7 @@ TARGETS = {
     "unit": ["bundle/unit_file.c", "bundle/unit_keys.c", "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
     "record": ["lib/record.c"],
     "passwd": [],
+    "tar": ["bundle/tar_guard.c"],
 }
 
 
