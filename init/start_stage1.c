@@ -34,14 +34,17 @@
 int unshare(int flags);
 int setns(int fd, int nstype);
 
-/* PID 1 blocks signals and may ignore some; the program gets them all as a new process has them. */
+/*
+ * PID 1 blocks signals and may ignore some; the program gets them all as a new process has them. By the kernel's own
+ * call: sigaction() refuses the C library's signals (32 to 34), which another C library's program may have ignored.
+ */
 static void reset_signals(void)
 {
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	static const unsigned long dfl[8];	/* all of struct kernel_sigaction on every architecture */
 	sigset_t none;
 
 	for (int s = 1; s < NSIG; s++)
-		sigaction(s, &dfl, NULL);
+		syscall(SYS_rt_sigaction, s, dfl, NULL, (NSIG - 1) / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -222,9 +222,23 @@ class Board:
         return self.process.returncode if self.process else None
 
     def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        """Without PID 1's help; so the cgroups it would have removed are removed here."""
+        if not self.process or self.process.poll() is not None:
+            return
+        try:
+            cgroup = self.cgroup_dir()
+        except Exception:
+            cgroup = None
+        self.process.kill()
+        self.process.wait()
+        for _ in range(50 if cgroup and cgroup.exists() else 0):
+            try:
+                for d in sorted((d for d in cgroup.rglob("*") if d.is_dir()), reverse=True):
+                    d.rmdir()
+                cgroup.rmdir()
+                return
+            except OSError:
+                time.sleep(0.02)	# its processes are still on their way out
 
 
 def scratch():
