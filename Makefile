@@ -115,6 +115,7 @@ $(TARGETS):
 	$(MAKE) --no-print-directory TARGET=$@ all
 check: setup
 	for t in $(TARGETS); do $(MAKE) --no-print-directory TARGET=$$t all || exit 1; done
+	$(PYTHON) tests/size.py
 	$(MAKE) --no-print-directory unit-programs
 	$(PYTHON) tests/check.py
 check-full: check

@@ -1,129 +1,200 @@
 /* SPDX-License-Identifier: MIT */
 /* `coracle-bundle ls [--json] --store DIR`: images, layers and what they share. Changes nothing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yyjson.h>
 
 #include "commands.h"
+#include "json_out.h"
 #include "store.h"
+
+struct ls_layer {
+	struct digest chain, diff_id;
+	char dir[64];		/* beneath the store; empty where the layer is missing */
+	uint64_t entries, bytes;
+	size_t users;
+};
+
+struct ls_image {
+	struct digest digest;
+	char ref[512], key[512];
+	uint64_t bytes;
+	size_t count, *layers;	/* places in the list of all layers, lowest first */
+};
 
 struct ls {
 	struct store *store;
-	yyjson_mut_doc *doc;
-	yyjson_mut_val *images, *layers;
+	struct ls_image *images;
+	struct ls_layer *layers;
+	size_t image_count, layer_count;
 	bool is_wrong;
 };
 
-/* The entry of the layer in the list of all, made where it is new. */
-static yyjson_mut_val *layer_entry(struct ls *ls, const struct digest *chain, const struct digest *diff_id)
+/* Room for one more of COUNT elements of SIZE bytes in *LIST, zeroed; NULL without memory. */
+static void *one_more(void *list, size_t count, size_t size)
 {
-	struct digest_text text = digest_text(chain);
-	yyjson_mut_val *item;
-	struct store_layer l;
-	char dir[64] = "";
-	size_t at, max;
+	void *grown = reallocarray(*(void **)list, count + 1, size);
 
-	yyjson_mut_arr_foreach(ls->layers, at, max, item)
-		if (strcmp(yyjson_mut_get_str(yyjson_mut_obj_get(item, "chain_id")), text.text) == 0)
-			return item;
-	item = yyjson_mut_arr_add_obj(ls->doc, ls->layers);
-	if (store_layer_read(ls->store, chain, &l) == 0)
-		snprintf(dir, sizeof(dir), "layers/%s", l.name);
-	else
-		memset(&l, 0, sizeof(l));
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "chain_id", text.text);
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "diff_id", digest_text(diff_id ? diff_id : &l.diff_id).text);
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "directory", dir);
-	yyjson_mut_obj_add_uint(ls->doc, item, "entries", l.entries);
-	yyjson_mut_obj_add_uint(ls->doc, item, "bytes", l.bytes);
-	yyjson_mut_obj_add_arr(ls->doc, item, "users");
-	return item;
+	if (!grown)
+		return NULL;
+	*(void **)list = grown;
+	return memset((char *)grown + count * size, 0, size);
 }
 
-/* The layers of one image: its own copy of each entry, less the users. */
-static void add_layers(struct ls *ls, yyjson_mut_val *image, const char *digest, const struct store_image *i)
+/* The place of the layer in the list of all, made where it is new; or -ENOMEM. */
+static int layer_place(struct ls *ls, const struct digest *chain, const struct digest *diff_id)
+{
+	struct ls_layer *item;
+	struct store_layer l;
+
+	for (size_t at = 0; at < ls->layer_count; at++)
+		if (digest_equal(&ls->layers[at].chain, chain))
+			return (int)at;
+	item = one_more(&ls->layers, ls->layer_count, sizeof(*item));
+	if (!item)
+		return -ENOMEM;
+	item->chain = *chain;
+	if (store_layer_read(ls->store, chain, &l) == 0) {
+		snprintf(item->dir, sizeof(item->dir), "layers/%s", l.name);
+		item->diff_id = l.diff_id;
+		item->entries = l.entries;
+		item->bytes = l.bytes;
+	}
+	if (diff_id)
+		item->diff_id = *diff_id;
+	return (int)ls->layer_count++;
+}
+
+static int add_layers(struct ls *ls, struct ls_image *item, const struct store_image *image)
 {
 	struct digest diff[CONFIG_LAYERS_MAX], chain[CONFIG_LAYERS_MAX];
-	int count = store_image_layers(i, diff, chain, CONFIG_LAYERS_MAX, NULL);
-	yyjson_mut_val *list = yyjson_mut_obj_add_arr(ls->doc, image, "layers");
-	uint64_t bytes = 0;
+	int count = store_image_layers(image, diff, chain, CONFIG_LAYERS_MAX, NULL);
 
+	if (count <= 0)
+		return 0;
+	item->layers = calloc((size_t)count, sizeof(*item->layers));
+	if (!item->layers)
+		return -ENOMEM;
 	for (int n = 0; n < count; n++) {
-		yyjson_mut_val *all = layer_entry(ls, &chain[n], &diff[n]), *own = yyjson_mut_val_mut_copy(ls->doc, all);
+		int place = layer_place(ls, &chain[n], &diff[n]);
 
-		yyjson_mut_arr_add_strcpy(ls->doc, yyjson_mut_obj_get(all, "users"), digest);
-		yyjson_mut_obj_remove_key(own, "users");
-		yyjson_mut_arr_append(list, own);
-		bytes += yyjson_mut_get_uint(yyjson_mut_obj_get(all, "bytes"));
+		if (place < 0)
+			return place;
+		ls->layers[place].users++;
+		item->bytes += ls->layers[place].bytes;
+		item->layers[item->count++] = (size_t)place;
 	}
-	yyjson_mut_obj_add_uint(ls->doc, image, "bytes", bytes);
+	return 0;
 }
 
 static int add_image(void *to, const struct digest *d)
 {
-	struct digest_text text = digest_text(d);
 	struct ls *ls = to;
 	struct err e = { "" };
 	struct store_image image;
-	yyjson_mut_val *item;
-	char value[512];
+	struct ls_image *item;
+	int r;
 
 	if (store_image_read(ls->store, d, &image, &e) < 0) {
 		fprintf(stderr, "coracle-bundle ls: %s\n", e.text);
 		ls->is_wrong = true;
 		return 0;
 	}
-	item = yyjson_mut_arr_add_obj(ls->doc, ls->images);
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "digest", text.text);
-	store_image_admitted(&image, "ref", value, sizeof(value));
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "ref", value);
-	store_image_admitted(&image, "key", value, sizeof(value));
-	yyjson_mut_obj_add_strcpy(ls->doc, item, "key", value);
-	add_layers(ls, item, text.text, &image);
+	item = one_more(&ls->images, ls->image_count, sizeof(*item));
+	if (item) {
+		ls->image_count++;
+		item->digest = *d;
+		store_image_admitted(&image, "ref", item->ref, sizeof(item->ref));
+		store_image_admitted(&image, "key", item->key, sizeof(item->key));
+	}
+	r = item ? add_layers(ls, item, &image) : -ENOMEM;
 	store_image_free(&image);
-	return 0;
+	return r;
 }
 
 static int add_unused(void *to, const struct digest *chain)
 {
-	layer_entry(to, chain, NULL);
-	return 0;
-}
+	int place = layer_place(to, chain, NULL);
 
-static const char *text_of(yyjson_mut_val *item, const char *key)
-{
-	return yyjson_mut_get_str(yyjson_mut_obj_get(item, key));
-}
-
-static uint64_t number_of(yyjson_mut_val *item, const char *key)
-{
-	return yyjson_mut_get_uint(yyjson_mut_obj_get(item, key));
+	return place < 0 ? place : 0;
 }
 
 static void print_human(const struct ls *ls)
 {
-	yyjson_mut_val *item;
-	size_t at, max;
-
 	printf("%-72s %6s %9s  %s\n", "IMAGE", "LAYERS", "KIB", "REFERENCE");
-	yyjson_mut_arr_foreach(ls->images, at, max, item)
-		printf("%-72s %6zu %9" PRIu64 "  %s\n", text_of(item, "digest"), yyjson_mut_arr_size(yyjson_mut_obj_get(item, "layers")),
-			number_of(item, "bytes") >> 10, text_of(item, "ref"));
+	for (const struct ls_image *i = ls->images; i < ls->images + ls->image_count; i++)
+		printf("%-72s %6zu %9" PRIu64 "  %s\n", digest_text(&i->digest).text, i->count, i->bytes >> 10, i->ref);
 	printf("\n%-72s %6s %9s  %s\n", "LAYER (diff_id)", "USERS", "KIB", "DIRECTORY");
-	yyjson_mut_arr_foreach(ls->layers, at, max, item)
-		printf("%-72s %6zu %9" PRIu64 "  %s\n", text_of(item, "diff_id"), yyjson_mut_arr_size(yyjson_mut_obj_get(item, "users")),
-			number_of(item, "bytes") >> 10, text_of(item, "directory")[0] ? text_of(item, "directory") : "missing");
+	for (const struct ls_layer *l = ls->layers; l < ls->layers + ls->layer_count; l++)
+		printf("%-72s %6zu %9" PRIu64 "  %s\n", digest_text(&l->diff_id).text, l->users, l->bytes >> 10, l->dir[0] ? l->dir : "missing");
+}
+
+static void layer_members(struct json_out *o, const struct ls_layer *l)
+{
+	json_out_text(o, "chain_id", digest_text(&l->chain).text);
+	json_out_text(o, "diff_id", digest_text(&l->diff_id).text);
+	json_out_text(o, "directory", l->dir);
+	json_out_uint(o, "entries", l->entries);
+	json_out_uint(o, "bytes", l->bytes);
+}
+
+static void image_json(struct json_out *o, const struct ls *ls, const struct ls_image *i)
+{
+	json_out_object(o, NULL);
+	json_out_text(o, "digest", digest_text(&i->digest).text);
+	json_out_text(o, "ref", i->ref);
+	json_out_text(o, "key", i->key);
+	json_out_array(o, "layers");
+	for (size_t n = 0; n < i->count; n++) {
+		json_out_object(o, NULL);
+		layer_members(o, &ls->layers[i->layers[n]]);
+		json_out_close(o, '}');
+	}
+	json_out_close(o, ']');
+	json_out_uint(o, "bytes", i->bytes);
+	json_out_close(o, '}');
+}
+
+/* The images that the layer at this place is part of. */
+static void users_json(struct json_out *o, const struct ls *ls, size_t place)
+{
+	json_out_array(o, "users");
+	for (const struct ls_image *i = ls->images; i < ls->images + ls->image_count; i++)
+		for (size_t n = 0; n < i->count; n++)
+			if (i->layers[n] == place)
+				json_out_text(o, NULL, digest_text(&i->digest).text);
+	json_out_close(o, ']');
 }
 
 static int print_json(const struct ls *ls)
 {
-	char *text = yyjson_mut_write(ls->doc, YYJSON_WRITE_PRETTY, NULL);
+	struct json_out o = { 0 };
+	char *text;
+	size_t len;
+	int r;
 
-	if (!text)
-		return -1;
-	puts(text);
+	json_out_object(&o, NULL);
+	json_out_array(&o, "images");
+	for (size_t n = 0; n < ls->image_count; n++)
+		image_json(&o, ls, &ls->images[n]);
+	json_out_close(&o, ']');
+	json_out_array(&o, "layers");
+	for (size_t n = 0; n < ls->layer_count; n++) {
+		json_out_object(&o, NULL);
+		layer_members(&o, &ls->layers[n]);
+		users_json(&o, ls, n);
+		json_out_close(&o, '}');
+	}
+	json_out_close(&o, ']');
+	json_out_close(&o, '}');
+	r = json_out_end(&o, &text, &len);
+	if (r < 0) {
+		fprintf(stderr, "coracle-bundle ls: cannot write the list as JSON: %s\n", strerror(-r));
+		return r;
+	}
+	fwrite(text, 1, len, stdout);
 	free(text);
 	return 0;
 }
@@ -134,7 +205,6 @@ int cmd_ls(int argc, char **argv)
 	bool is_json = false;
 	struct err e = { "" };
 	struct ls ls = { .is_wrong = false };
-	yyjson_mut_val *root;
 	int r;
 
 	for (int i = 1; i < argc; i++) {
@@ -152,21 +222,19 @@ int cmd_ls(int argc, char **argv)
 		fprintf(stderr, "coracle-bundle ls: %s\n", e.text);
 		return 1;
 	}
-	ls.doc = yyjson_mut_doc_new(NULL);
-	root = yyjson_mut_obj(ls.doc);
-	yyjson_mut_doc_set_root(ls.doc, root);
-	ls.images = yyjson_mut_obj_add_arr(ls.doc, root, "images");
-	ls.layers = yyjson_mut_obj_add_arr(ls.doc, root, "layers");
 	r = store_each(ls.store, STORE_IMAGES, add_image, &ls, &e);
 	if (r == 0)
 		r = store_each(ls.store, STORE_LAYERS, add_unused, &ls, &e);
 	if (r < 0)
-		fprintf(stderr, "coracle-bundle ls: %s\n", e.text);
+		fprintf(stderr, "coracle-bundle ls: %s\n", e.text[0] ? e.text : strerror(-r));
 	else if (is_json)
 		r = print_json(&ls);
 	else
 		print_human(&ls);
-	yyjson_mut_doc_free(ls.doc);
+	for (size_t n = 0; n < ls.image_count; n++)
+		free(ls.images[n].layers);
+	free(ls.images);
+	free(ls.layers);
 	store_close(ls.store);
 	return r < 0 || ls.is_wrong;
 }
