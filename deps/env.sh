@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sourced with TARGET set: names, compiler and flags of one target. PREFIX is where its libraries are installed.
+# Sourced with TARGET set: names and flags of one target. deps/build sets CC, and PREFIX, where a library is installed.
 case $TARGET in
 x86_64)  GNU=x86_64-linux-gnu    MUSL=x86_64-linux-musl    KERNEL=/usr/include ASM=/usr/include/x86_64-linux-gnu/asm ;;
 aarch64) GNU=aarch64-linux-gnu   MUSL=aarch64-linux-musl   KERNEL=/usr/aarch64-linux-gnu/include ASM=/usr/aarch64-linux-gnu/include/asm ;;
@@ -7,7 +7,7 @@ armv7)   GNU=arm-linux-gnueabihf MUSL=arm-linux-musleabihf KERNEL=/usr/arm-linux
 *) echo "deps: unknown TARGET '$TARGET': use x86_64, aarch64 or armv7" >&2; exit 2 ;;
 esac
 CACHE=${CORACLE_CACHE:-$HOME/.cache/coracle}
-CC=$PREFIX/bin/musl-gcc AR=$GNU-ar RANLIB=$GNU-ranlib
+AR=$GNU-ar RANLIB=$GNU-ranlib
 HARDEN="-fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -g0"
 CF="-Os $HARDEN"
 CF_FAST="-O2 $HARDEN"
