@@ -22,7 +22,8 @@
     images.make_image(layout, layers, ...)   small images of any layers: images.entry(name, data, kind, mode, ...), also twisted
     keys.payload(identity, digest, **twist), keys.sha256(data), keys.tool(suite, package, path)
 
-A test that cannot run here: pytest.skip("reason"). Nothing else may skip.
+A test that cannot run here: pytest.skip("reason"). Nothing else may skip. One that takes too long for every run is marked
+@pytest.mark.full: `make check-full` (CORACLE_FULL=1) runs it, `make check` does not collect it.
 """
 import os, pathlib, shutil, subprocess, sys, types
 import pytest
@@ -33,6 +34,16 @@ sys.path[:0] = [str(ROOT / "tests" / d) for d in ("demo", "lib", "tools")]
 import images, registry as registry_kit
 
 OUT = pathlib.Path(os.environ.get("O") or ROOT / "build").resolve()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: runs in `make check-full` alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not os.environ.get("CORACLE_FULL"):
+        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("full")])
+        items[:] = [i for i in items if not i.get_closest_marker("full")]
 
 
 @pytest.fixture(scope="session")
