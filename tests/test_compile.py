@@ -348,9 +348,9 @@ def test_usage(run, programs, argv):
 # Another runtime, the same bundle
 
 
-def crun(bundle):
-    """Runs BUNDLE by crun where cgroup v1 is in use too: in a mount namespace without the second hierarchy."""
-    script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec crun run --bundle %s coracle-test-%d" % (bundle, os.getpid())
+def crun(bundle, *before):
+    """Runs BUNDLE by crun where cgroup v1 is in use too: in a mount namespace without the second hierarchy. BEFORE: words before crun."""
+    script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec %s crun run --bundle %s coracle-test-%d" % (" ".join(before), bundle, os.getpid())
     return subprocess.run(["unshare", "-m", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=60)
 
