@@ -37,7 +37,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 # V=1 shows the commands.
 $(V).SILENT:
 
-.PHONY: all help setup unit check check-full size pytest run host vendor licences clean menuconfig defconfig boards-check $(TARGETS)
+.PHONY: all help setup unit check check-full size pytest bench run host vendor licences clean menuconfig defconfig boards-check $(TARGETS)
 
 all: $(PROGRAMS) $(B)/coracle
 	echo "built $(PROGRAMS)"
@@ -50,6 +50,7 @@ help:
 	echo "make check           every test; closes with 'N passed, N failed'"
 	echo "make check-full      the same, with what takes longer than CI has"
 	echo "make unit | pytest   the unit tests; the system tests"
+	echo "make bench           figures against crun, runc, podman, umoci, tar; each bench aborts when a peer fails"
 	echo "make size            bytes of each program against its budget; fails above it"
 	echo "make menuconfig      change limits (Kconfig); make defconfig: back to the defaults"
 	echo "make vendor          gather every library source in vendor/; make VENDOR=vendor builds from it, offline"
@@ -124,6 +125,10 @@ check-full:
 
 size: $(TARGETS)
 	$(PYTHON) tests/size.py
+
+bench: setup all
+	deps/setup bench-packages.txt
+	for b in $(wildcard tests/bench/bench-*); do echo "== $$b"; $$b || exit 1; done
 
 run: setup
 	boards/common/run.sh $(BOARD)
