@@ -26,7 +26,7 @@ RELR_x86_64 := ,-z,pack-relative-relocs
 LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(RELR_$(TARGET))
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
-LIBS_bundle := -larchive -lzstd -lz -lseccomp -lyyjson -lcap -lmbedcrypto
+LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto
 
 FOLDERS := lib init fetch bundle
 objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c,$(wildcard $(1)/*.c)))

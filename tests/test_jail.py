@@ -16,7 +16,7 @@ def hostile(programs, tmp_path_factory):
                     '-DMBEDTLS_CONFIG_FILE="coracle_mbedtls_config.h"', "-I%s" % programs.folder, "-I%s/include" % deps,
                     *["-I%s/%s" % (root, d) for d in ("lib", "fetch", "bundle")], root + "/tests/tools/jail_hostile.c", "-o", str(out),
                     "-L%s/lib" % deps, "-Wl,--gc-sections,--start-group", *archives, "-lcurl", "-larchive", "-lzstd", "-lz",
-                    "-lseccomp", "-lyyjson", "-lmbedcrypto", "-Wl,--end-group"], check=True)
+                    "-lyyjson", "-lmbedcrypto", "-Wl,--end-group"], check=True)
     return out
 
 

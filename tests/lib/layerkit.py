@@ -15,7 +15,7 @@ import tarfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("O", ROOT / "build")).resolve() / os.uname().machine
 BUNDLE = pathlib.Path(os.environ.get("CORACLE_BUNDLE", BUILD / "coracle-bundle"))
-LIBS = ["-larchive", "-lzstd", "-lz", "-lseccomp", "-lyyjson", "-lcap", "-lmbedcrypto"]
+LIBS = ["-larchive", "-lzstd", "-lz", "-lyyjson", "-lcap", "-lmbedcrypto"]
 EPOCH = 1700000000
 
 

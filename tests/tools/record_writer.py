@@ -80,6 +80,12 @@ def seal(data):
     return bytes(data)
 
 
+def seccomp_of(record):
+    """The filter's bytes in a record."""
+    at, count = struct.unpack_from("<II", record, HEAD_SIZE - 16)
+    return record[at:at + 8 * count]
+
+
 def mount(rec, m):
     attr_set = attr_clear = bind = 0
     data = []
