@@ -43,7 +43,8 @@ static void kernel_mounts(struct oci_writer *w)
 	static const char *const dev[] = { "nosuid", "noexec", "strictatime", "mode=755", "size=64k", NULL };
 	static const char *const pts[] = { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL };
 	static const char *const ro[] = { "nosuid", "noexec", "nodev", "ro", NULL };
-	char size[40];
+	static const char *const notify[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
+	char size[40], source[sizeof(UNIT_NOTIFY_OUTSIDE) + UNIT_NAME_MAX];
 	const char *const shm[] = { "nosuid", "noexec", "nodev", "mode=1777", size, NULL };
 
 	snprintf(size, sizeof(size), "size=%llu", (unsigned long long)w->in->unit->shm_size);
@@ -54,6 +55,10 @@ static void kernel_mounts(struct oci_writer *w)
 	add(w, "/dev/mqueue", "mqueue", "mqueue", proc);
 	add(w, "/sys", "sysfs", "sysfs", ro);
 	add(w, "/sys/fs/cgroup", "cgroup", "cgroup", ro);
+	if (w->in->unit->notify) {
+		snprintf(source, sizeof(source), "%s/%s", UNIT_NOTIFY_OUTSIDE, w->in->unit->name);
+		add(w, UNIT_NOTIFY_INSIDE, "bind", source, notify);
+	}
 }
 
 /* Without slashes at the end or doubled, so that two spellings of one place are one. */

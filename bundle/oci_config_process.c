@@ -10,7 +10,7 @@
 #include "oci_config_inner.h"
 #include "quadlet.h"
 
-enum { ENV_MAX = IMAGE_LIST_MAX + UNIT_LIST_MAX + 2 };
+enum { ENV_MAX = IMAGE_LIST_MAX + UNIT_LIST_MAX + 4 };
 
 static const char default_path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -67,7 +67,7 @@ static bool has(const char *const *list, size_t count, const char *name)
 static int env(struct oci_writer *w)
 {
 	const char **list = calloc(ENV_MAX + 1, sizeof(*list));
-	char home[sizeof(w->in->user->home) + 8];
+	char home[sizeof(w->in->user->home) + 8], watchdog[40];
 	size_t count = 0;
 
 	if (!list)
@@ -81,6 +81,12 @@ static int env(struct oci_writer *w)
 	snprintf(home, sizeof(home), "HOME=%s", w->in->user->home);
 	if (!has(list, count, "HOME="))
 		list[count++] = home;
+	/* sd_notify(3), sd_watchdog_enabled(3); init/notify.h has the other end. */
+	if (w->in->unit->notify)
+		put(list, &count, "NOTIFY_SOCKET=" UNIT_NOTIFY_INSIDE "/socket");
+	snprintf(watchdog, sizeof(watchdog), "WATCHDOG_USEC=%llu", w->in->unit->watchdog_ms * 1000ull);
+	if (w->in->unit->watchdog_ms)
+		put(list, &count, watchdog);
 	json_out_texts(&w->o, "env", list);
 	free(list);
 	return 0;

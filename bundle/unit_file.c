@@ -165,6 +165,12 @@ static int whole(struct unit_file *u, const char *path, struct err *e)
 		return err_set(e, -EINVAL, "%s: [Container] has no Image=: which image is it to run?", path);
 	if (!u->has_restart_max && u->restart_max_sec_ms < u->restart_sec_ms)
 		u->restart_max_sec_ms = u->restart_sec_ms;
+	if (u->type == UNIT_TYPE_ONESHOT && (u->restart == UNIT_RESTART_ALWAYS || u->restart == UNIT_RESTART_ON_SUCCESS))
+		return err_set(e, -EINVAL, "%s: Type=oneshot ends when it is done: Restart=on-failure or no", path);
+	if (u->watchdog_ms && !u->notify)
+		return err_set(e, -EINVAL, "%s: WatchdogSec= needs Notify=yes: the program's WATCHDOG=1 comes the same way", path);
+	if (u->type == UNIT_TYPE_ONESHOT && u->notify)
+		return err_set(e, -EINVAL, "%s: Type=oneshot is done when it ends: Notify= has no meaning with it", path);
 	if (u->restart_max_sec_ms < u->restart_sec_ms)
 		return err_set(e, -EINVAL, "%s: RestartMaxDelaySec= is less than RestartSec=", path);
 	return 0;

@@ -26,7 +26,7 @@ struct unit_file {
 
 	/* [Unit] */
 	const char *description;
-	struct unit_list after, requires;	/* names of units, without .container or .service */
+	struct unit_list after, requires, wants;	/* names of units, without .container or .service */
 	uint32_t start_limit_burst, start_limit_interval_ms;
 
 	/* [Container]; NULL: not said */
@@ -47,6 +47,9 @@ struct unit_file {
 	uint32_t restart;			/* enum unit_restart */
 	uint32_t restart_sec_ms, restart_max_sec_ms, timeout_start_ms, timeout_stop_ms;
 	bool has_restart_max;
+	uint32_t type, notify, watchdog_ms;	/* enum unit_type, unit_notify; 0: none */
+	bool remains;				/* RemainAfterExit= */
+	uint16_t exit_success[UNIT_EXITS_MAX], exit_prevent[UNIT_EXITS_MAX], exit_force[UNIT_EXITS_MAX];
 
 	/* [X-Coracle] */
 	bool is_critical, is_enabled;

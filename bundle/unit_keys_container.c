@@ -389,3 +389,15 @@ int unit_keys_annotation(struct unit_file *u, const char *v, struct err *e)
 {
 	return unit_value_words(u, &u->annotations, v, unit_value_is_pair);
 }
+
+int unit_keys_notify(struct unit_file *u, const char *v, struct err *e)
+{
+	bool is_set = false;
+
+	if (strcmp(v, "healthy") == 0)
+		return err_set(e, -ENOTSUP, "healthy: health checks are not there yet");
+	if (unit_value_bool(&is_set, v, false) < 0)
+		return -EINVAL;
+	u->notify = is_set ? UNIT_NOTIFY_YES : UNIT_NOTIFY_NO;
+	return 0;
+}

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "quadlet.h"
+#include "signals.h"
 
 int unit_value_text(struct unit_file *u, const char **field, const char *value)
 {
@@ -139,6 +140,11 @@ int unit_keys_unit_requires(struct unit_file *u, const char *v, struct err *e)
 	return add_units(u, &u->requires, v, e);
 }
 
+int unit_keys_unit_wants(struct unit_file *u, const char *v, struct err *e)
+{
+	return add_units(u, &u->wants, v, e);
+}
+
 int unit_keys_unit_burst(struct unit_file *u, const char *v, struct err *e)
 {
 	uint64_t n = 5;
@@ -164,7 +170,7 @@ int unit_keys_restart(struct unit_file *u, const char *v, struct err *e)
 	} words[] = {
 		{ "", UNIT_RESTART_NO }, { "no", UNIT_RESTART_NO }, { "on-success", UNIT_RESTART_ON_SUCCESS },
 		{ "on-failure", UNIT_RESTART_ON_FAILURE }, { "on-abnormal", UNIT_RESTART_ON_ABNORMAL },
-		{ "on-abort", UNIT_RESTART_ON_ABORT }, { "always", UNIT_RESTART_ALWAYS },
+		{ "on-abort", UNIT_RESTART_ON_ABORT }, { "on-watchdog", UNIT_RESTART_ON_WATCHDOG }, { "always", UNIT_RESTART_ALWAYS },
 	};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
@@ -200,9 +206,62 @@ int unit_keys_timeout_both(struct unit_file *u, const char *v, struct err *e)
 
 int unit_keys_service_type(struct unit_file *u, const char *v, struct err *e)
 {
-	if (!v[0] || strcmp(v, "simple") == 0 || strcmp(v, "exec") == 0)
-		return 0;
-	return -EINVAL;
+	if (strcmp(v, "notify") == 0)
+		u->notify = UNIT_NOTIFY_YES;
+	else if (v[0] && strcmp(v, "simple") != 0 && strcmp(v, "exec") != 0 && strcmp(v, "oneshot") != 0)
+		return -EINVAL;
+	u->type = strcmp(v, "oneshot") == 0 ? UNIT_TYPE_ONESHOT : UNIT_TYPE_EXEC;
+	return 0;
+}
+
+int unit_keys_remains(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_bool(&u->remains, v, false);
+}
+
+int unit_keys_watchdog(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->watchdog_ms, v, 0);
+}
+
+/* Codes by number, signals by name (systemd.service(5), SuccessExitStatus=). */
+static int exits(uint16_t list[UNIT_EXITS_MAX], const char *v)
+{
+	char word[32];
+	int r, len = 0;
+
+	while (v[0] && len < UNIT_EXITS_MAX && list[len])
+		len++;
+	if (!v[0])
+		memset(list, 0, UNIT_EXITS_MAX * sizeof(*list));
+	while ((r = quadlet_word(&v, word, sizeof(word))) == 1) {
+		uint64_t code;
+
+		if (len == UNIT_EXITS_MAX)
+			return -EFBIG;
+		if (quadlet_u64(word, 255, &code))
+			list[len++] = (uint16_t)(UNIT_EXIT_CODE | code);
+		else if (!quadlet_u64(word, UINT64_MAX, &code) && signals_number(word) > 0)
+			list[len++] = (uint16_t)(UNIT_EXIT_SIGNAL | signals_number(word));
+		else
+			return -EINVAL;
+	}
+	return r < 0 ? -EINVAL : 0;
+}
+
+int unit_keys_exit_success(struct unit_file *u, const char *v, struct err *e)
+{
+	return exits(u->exit_success, v);
+}
+
+int unit_keys_exit_prevent(struct unit_file *u, const char *v, struct err *e)
+{
+	return exits(u->exit_prevent, v);
+}
+
+int unit_keys_exit_force(struct unit_file *u, const char *v, struct err *e)
+{
+	return exits(u->exit_force, v);
 }
 
 /* [X-Coracle] */

@@ -149,6 +149,13 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->stop_signal = u->stop_signal;
 	x->is_critical = u->is_critical;
 	x->is_enabled = u->is_enabled;
+	x->type = u->type;
+	x->remains = u->remains;
+	x->notify = u->notify;
+	x->watchdog_ms = u->watchdog_ms;
+	memcpy(x->exit_success, u->exit_success, sizeof(x->exit_success));
+	memcpy(x->exit_prevent, u->exit_prevent, sizeof(x->exit_prevent));
+	memcpy(x->exit_force, u->exit_force, sizeof(x->exit_force));
 }
 
 static uint32_t index_of(const struct unit_table *t, const char *name)
@@ -173,43 +180,55 @@ static void refuse(struct unit_entry *x, const char *fmt, ...)
 	copy(x->error, sizeof(x->error), e.text);
 }
 
-/* After= of units that are not here orders nothing, as in systemd; Requires= of one is an error. */
-static void link_unit(struct unit_table *t, struct unit_entry *x, const struct unit_file *u)
+/* One key's names into the list of dependencies; units that are not here are left out, as in systemd. */
+static void link_names(struct unit_table *t, struct unit_entry *x, const struct unit_list *names, uint16_t kind)
 {
-	unsigned len = 0;
-
-	for (uint32_t i = 0; i < u->requires.count; i++)
-		if (!index_of(t, u->requires.at[i]))
-			refuse(x, "Requires=%s: there is no such unit here", u->requires.at[i]);
-	for (uint32_t i = 0; i < u->after.count; i++) {
-		uint32_t other = index_of(t, u->after.at[i]);
+	for (uint32_t i = 0; i < names->count; i++) {
+		uint32_t other = index_of(t, names->at[i]);
+		int d = 0;
 
 		if (!other || &t->unit[other - 1] == x)
 			continue;
-		if (len == UNIT_DEPS_MAX) {
-			refuse(x, "After= names more than %d units", UNIT_DEPS_MAX);
-			break;
+		while (d < UNIT_DEPS_MAX && x->dep[d].unit && x->dep[d].unit != other)
+			d++;
+		if (d == UNIT_DEPS_MAX) {
+			refuse(x, "After=, Requires= and Wants= name more than %d units", UNIT_DEPS_MAX);
+			return;
 		}
-		x->after[len++] = other;
+		x->dep[d].unit = (uint16_t)other;
+		x->dep[d].kinds |= kind;
 	}
 }
 
-/* Walks After= from unit START; does it come back? At most count steps deep, since visited units are marked. */
-static bool is_in_circle(const struct unit_table *t, uint32_t start, uint32_t at, uint8_t *seen)
+static void link_unit(struct unit_table *t, struct unit_entry *x, const struct unit_file *u)
 {
-	for (int k = 0; k < UNIT_DEPS_MAX; k++) {
-		uint32_t next = t->unit[at].after[k];
+	for (uint32_t i = 0; i < u->requires.count; i++)
+		if (!index_of(t, u->requires.at[i]))
+			refuse(x, "Requires=%s: there is no such unit here", u->requires.at[i]);
+	link_names(t, x, &u->after, UNIT_DEP_AFTER);
+	link_names(t, x, &u->requires, UNIT_DEP_REQUIRES);
+	link_names(t, x, &u->wants, UNIT_DEP_WANTS);
+}
 
-		if (!next)
-			break;
-		if (next - 1 == start)
+/* Walks After= from unit START; where it comes back, PATH names the units on the way. At most count steps deep, since visited units
+ * are marked. */
+static bool is_in_circle(const struct unit_table *t, uint32_t start, uint32_t at, uint8_t *seen, char *path, size_t size)
+{
+	size_t len = strlen(path);
+
+	for (int k = 0; k < UNIT_DEPS_MAX; k++) {
+		const struct unit_dep *d = &t->unit[at].dep[k];
+
+		if (!d->unit || !(d->kinds & UNIT_DEP_AFTER) || (d->unit - 1u != start && seen[d->unit - 1]))
+			continue;
+		snprintf(path + len, size - len, " -> %s", t->unit[d->unit - 1].name);
+		if (d->unit - 1u == start)
 			return true;
-		if (!seen[next - 1]) {
-			seen[next - 1] = 1;
-			if (is_in_circle(t, start, next - 1, seen))
-				return true;
-		}
+		seen[d->unit - 1] = 1;
+		if (is_in_circle(t, start, d->unit - 1u, seen, path, size))
+			return true;
 	}
+	path[len] = '\0';
 	return false;
 }
 
@@ -217,12 +236,13 @@ static void refuse_circles(struct unit_table *t)
 {
 	for (uint32_t i = 0; i < t->count; i++) {
 		uint8_t seen[CONFIG_UNITS_MAX] = { 0 };
+		char path[UNIT_TEXT_MAX] = "";
 
-		if (!t->unit[i].error[0] && is_in_circle(t, i, i, seen)) {
-			refuse(&t->unit[i], "After=: waits for itself in a circle");
-			/* The others of the circle can run now. */
-			memset(t->unit[i].after, 0, sizeof(t->unit[i].after));
-		}
+		if (t->unit[i].error[0] || !is_in_circle(t, i, i, seen, path, sizeof(path)))
+			continue;
+		refuse(&t->unit[i], "After= leads in a circle: %s%s", t->unit[i].name, path);
+		/* The others of the circle can run now. */
+		memset(t->unit[i].dep, 0, sizeof(t->unit[i].dep));
 	}
 }
 

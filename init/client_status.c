@@ -82,7 +82,7 @@ static void summary(const struct status *s, char *out, size_t size)
 {
 	unsigned count[UNIT_STATES] = { 0 }, total = 0;
 	static const uint8_t order[] = { UNIT_RUNNING, UNIT_STARTING, UNIT_PULLING, UNIT_PREPARING, UNIT_WAITING,
-		UNIT_BACKOFF, UNIT_REFUSED, UNIT_FAILED, UNIT_STOPPING, UNIT_RESTARTING, UNIT_INACTIVE };
+		UNIT_ACTIVATING, UNIT_ENDING, UNIT_EXITED, UNIT_BACKOFF, UNIT_REFUSED, UNIT_FAILED, UNIT_STOPPING, UNIT_RESTARTING, UNIT_INACTIVE };
 	size_t at = 0;
 
 	out[0] = '\0';
@@ -156,6 +156,8 @@ static void show_unit(const struct status_unit *u, int width)
 	unit_reason(u, reason, sizeof(reason));
 	if (reason[0])
 		printf("%*s  %s\n", width, "", reason);
+	if (u->said[0])
+		printf("%*s  says: %s\n", width, "", u->said);
 	if (u->note[0])
 		printf("%*s  note: %s\n", width, "", u->note);
 }
@@ -184,6 +186,16 @@ static void json_unit(const struct status_unit *u)
 	json_pair("signer", u->signer);
 	json_pair("reason", u->reason);
 	json_pair("note", u->note);
+	json_pair("says", u->said);
+	printf(",\"critical\":%s,\"ends\":[", u->is_critical ? "true" : "false");
+	for (uint32_t n = u->ends < STATUS_ENDS ? u->ends : STATUS_ENDS; n; n--) {
+		uint32_t k = (u->ends - n) % STATUS_ENDS;
+
+		printf("{\"ms_ago\":%llu,\"reason\":", (unsigned long long)(now - u->end[k].at_ms));
+		json_text(u->end[k].text);
+		printf(n > 1 ? "}," : "}");
+	}
+	printf("]");
 	json_pair("cgroup", u->cgroup);
 	printf(",\"again_in_ms\":%llu,\"bytes_done\":%llu,\"bytes_total\":%llu}",
 		(unsigned long long)(u->due_ms > now ? u->due_ms - now : 0), (unsigned long long)u->bytes_done,

@@ -114,6 +114,9 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 		[CONTROL_START] = UNIT_EV_START, [CONTROL_STOP] = UNIT_EV_STOP,
 		[CONTROL_RESTART] = UNIT_EV_RESTART,
 	};
+	static const char *const name[] = {
+		[CONTROL_START] = "start", [CONTROL_STOP] = "stop", [CONTROL_RESTART] = "restart",
+	};
 	int i = unit_of(p, q->name, r);
 
 	if (i < 0)
@@ -122,8 +125,8 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 		refuse(r, -ESHUTDOWN, "%s: the board is going down", q->name);
 		return;
 	}
-	plog("unit %s: asked to %s", q->name, unit_event_name(event[q->command]));
-	sup_event(p, (unsigned)i, event[q->command]);
+	plog("unit %s: asked to %s", q->name, name[q->command]);
+	sup_ask(p, (unsigned)i, event[q->command]);
 	snprintf(r->text, sizeof(r->text), "%s: %s", q->name, unit_state_name(p->units[i].state));
 }
 

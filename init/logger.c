@@ -126,6 +126,7 @@ static void close_others(struct pid1 *p)
 		close(p->units[i].record_fd);
 		close(p->units[i].report_fd);
 		close(p->units[i].pidfd);
+		close(p->units[i].notify_fd);
 	}
 }
 

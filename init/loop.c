@@ -17,15 +17,16 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "notify.h"
 #include "pid1.h"
 #include "plog.h"
 #include "shutdown.h"
 #include "sup.h"
 #include "text.h"
 
-enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
+enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + 2 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
-enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_DHCPCD };
+enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_DHCPCD };
 
 struct polled {
 	struct pollfd fd[POLL_MAX];
@@ -59,8 +60,11 @@ static void gather(struct pid1 *p, struct polled *s)
 		add(s, p->jobs[i].result_fd, SOURCE_JOB, i);
 		add(s, p->jobs[i].err.fd, SOURCE_JOB, i);
 	}
-	for (unsigned i = 0; i < p->units_len; i++)
+	for (unsigned i = 0; i < p->units_len; i++) {
 		add(s, p->units[i].report_fd, SOURCE_START, i);
+		if (p->units[i].is_used)
+			add(s, notify_fd(p, i), SOURCE_NOTIFY, i);
+	}
 }
 
 static void take_signals(struct pid1 *p)
@@ -146,6 +150,9 @@ static void dispatch(struct pid1 *p, const struct polled *s)
 		case SOURCE_JOB:
 			if (p->jobs[i].kind != JOB_FREE)
 				job_hear(p, &p->jobs[i]);
+			break;
+		case SOURCE_NOTIFY:
+			notify_hear(p, i);
 			break;
 		case SOURCE_DHCPCD:
 			lines_hear(&p->dhcpcd_err, "dhcpcd");

@@ -27,6 +27,7 @@ enum { STRANGERS_KEPT = 32 };
 struct unit {
 	bool is_used;
 	bool is_gone;			/* no longer in the table: dropped once inactive */
+	bool has_done;			/* a oneshot: its last run ended well */
 	struct unit_entry entry;
 	enum unit_state state;
 	uint64_t timer_ms;		/* 0: none */
@@ -40,11 +41,15 @@ struct unit {
 	pid_t starter, pid;		/* 0: not there */
 	int report_fd, pidfd;
 	bool has_start_failed;		/* a report said so; start_text says why */
-	bool is_timed_out;		/* TimeoutStartSec= passed, it was killed for that */
+	enum unit_end_kind cause;	/* why we ended it: TIMEOUT, WATCHDOG, UNHEALTHY; UNIT_END_EXIT: we did not */
 	bool has_end;
 	struct unit_end end;		/* of the program's process */
 	char start_text[UNIT_TEXT_MAX];
 	uint64_t started_ms;
+	int notify_fd;			/* -1: none */
+	unsigned heard;			/* messages of the second that began at heard_ms */
+	uint64_t heard_ms;
+	uint64_t watchdog_ms, alive_ms;	/* WatchdogSec= of this run, 0: none; the last sign of life */
 
 	bool is_dirty;			/* its cgroup may still be there */
 	int out_fd[2], err_fd[2];	/* log pipes, both ends */

@@ -65,6 +65,9 @@ static void end_texts(struct status *s)
 		END(s->unit[i].reason);
 		END(s->unit[i].note);
 		END(s->unit[i].cgroup);
+		END(s->unit[i].said);
+		for (int k = 0; k < STATUS_ENDS; k++)
+			END(s->unit[i].end[k].text);
 	}
 }
 

@@ -12,7 +12,7 @@
 
 #include "unit_table.h"
 
-enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 1, STATUS_CGROUP_MAX = 128 };
+enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 2, STATUS_CGROUP_MAX = 128, STATUS_ENDS = 4, STATUS_END_MAX = 96 };
 
 enum status_net { STATUS_NET_NONE, STATUS_NET_DHCP, STATUS_NET_STATIC, STATUS_NET_HOST };
 enum status_power { STATUS_POWER_ON, STATUS_POWER_OFF, STATUS_POWER_REBOOT };
@@ -32,6 +32,13 @@ struct status_unit {
 	uint64_t since_ms;		/* of the state; boot time clock */
 	uint64_t due_ms;		/* when backoff or refused looks again, 0: not waiting for a time */
 	uint64_t bytes_done, bytes_total;	/* of the job under way */
+	uint32_t is_critical;
+	uint32_t ends;			/* ever; the last ones, number N at [N % STATUS_ENDS]: */
+	struct {
+		uint64_t at_ms;
+		char text[STATUS_END_MAX];
+	} end[STATUS_ENDS];
+	char said[128];			/* STATUS= of sd_notify, or "" */
 };
 
 struct status {

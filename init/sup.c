@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "notify.h"
 #include "pid1.h"
 #include "plog.h"
 #include "start.h"
@@ -55,7 +56,7 @@ static void publish_state(struct pid1 *p, unsigned i)
 	s->since_ms = p->now_ms;
 	s->pid = u->pid;
 	s->bytes_done = s->bytes_total = 0;
-	if (u->state == UNIT_RUNNING || u->state == UNIT_WAITING || is_under_way(u->state))
+	if (u->state == UNIT_RUNNING || u->state == UNIT_WAITING || u->state == UNIT_ACTIVATING || is_under_way(u->state))
 		s->reason[0] = '\0';
 	status_end(p->status);
 }
@@ -69,7 +70,7 @@ void sup_event(struct pid1 *p, unsigned i, enum unit_event event)
 
 	if (is_new) {
 		u->state = step.next;
-		if (step.action != UNIT_DO_NOTHING)
+		if (step.action != UNIT_DO_NOTHING && step.action != UNIT_DO_AWAIT)
 			u->timer_ms = 0;
 		publish_state(p, i);
 		if (event == UNIT_EV_STOP && u->state == UNIT_INACTIVE)
@@ -96,11 +97,23 @@ static bool was_oom(const struct status_unit *s)
 	return at && at[9] != '0';
 }
 
+/* For whoever asks later why it restarted. */
+static void remember(struct pid1 *p, unsigned i, const char *text)
+{
+	struct status_unit *s = &p->status->unit[i];
+
+	status_begin(p->status);
+	s->end[s->ends % STATUS_ENDS].at_ms = p->now_ms;
+	text_printable(s->end[s->ends % STATUS_ENDS].text, STATUS_END_MAX, text);
+	s->ends++;
+	s->said[0] = '\0';
+	status_end(p->status);
+}
+
 static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const char *start_text)
 {
 	struct unit *u = &p->units[i];
 	char text[UNIT_TEXT_MAX];
-	enum unit_event event;
 
 	unit_end_text(end, text, sizeof(text));
 	if (end->kind == UNIT_END_START && start_text[0])
@@ -108,12 +121,9 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 	if (u->state == UNIT_STOPPING || u->state == UNIT_RESTARTING)
 		snprintf(text, sizeof(text), "%s", u->state == UNIT_STOPPING ? "stopped" : "restarting");
 	sup_say(p, i, text);
-
-	if (unit_restarts(u->entry.restart, end))
-		event = UNIT_EV_ENDED_AGAIN;
-	else
-		event = unit_end_is_clean(end) ? UNIT_EV_ENDED_DONE : UNIT_EV_ENDED_FAILED;
-	sup_event(p, i, event);
+	remember(p, i, text);
+	u->has_done = unit_end_is_clean(&u->entry, end);
+	sup_event(p, i, unit_end_event(&u->entry, end));
 }
 
 /* Once starter and program are both gone: what it came to. */
@@ -135,8 +145,8 @@ static void end_if_over(struct pid1 *p, unsigned i)
 	u->is_launched = false;
 
 	end = u->end;
-	if (u->is_timed_out)
-		end = (struct unit_end){ UNIT_END_TIMEOUT, 0 };
+	if (u->cause != UNIT_END_EXIT)
+		end = (struct unit_end){ u->cause, 0 };
 	else if (u->has_start_failed || !u->has_end)	/* or the starter died before its program was there */
 		end = (struct unit_end){ UNIT_END_START, 0 };
 	else if (end.kind == UNIT_END_SIGNAL && end.value == SIGKILL && was_oom(&p->status->unit[i]))
@@ -231,7 +241,8 @@ void sup_hear_start(struct pid1 *p, unsigned i)
 		if (ret < 0)
 			plog("unit %s: start report: %s", u->entry.name, strerror(-ret));
 		if (u->pid && !u->has_start_failed)
-			sup_event(p, i, UNIT_EV_STARTED);
+			sup_event(p, i, u->entry.notify || u->entry.type == UNIT_TYPE_ONESHOT ? UNIT_EV_EXECUTED :
+				UNIT_EV_STARTED);
 	}
 }
 
@@ -256,6 +267,8 @@ bool sup_reaped(struct pid1 *p, pid_t pid, int status)
 					"the starter was killed by signal %d" : "the starter ended with code %d",
 					WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		} else {
+			if (u->notify_fd >= 0)
+				notify_hear(p, i);	/* its last words came before its end */
 			u->pid = 0;
 			u->has_end = true;
 			end_of(&u->end, status);
@@ -316,6 +329,37 @@ void sup_retry_pulls(struct pid1 *p)
 	}
 }
 
+bool sup_depends(const struct pid1 *p, unsigned i, unsigned k, unsigned kinds)
+{
+	const struct unit *u = &p->units[i];
+
+	for (int d = 0; u->is_used && d < UNIT_DEPS_MAX; d++)
+		if (u->entry.dep[d].unit == k + 1 && u->entry.dep[d].kinds & kinds)
+			return true;
+	return false;
+}
+
+void sup_ask(struct pid1 *p, unsigned i, enum unit_event event)
+{
+	bool is_meant[CONFIG_UNITS_MAX] = { false };
+	bool has_grown = true;
+
+	is_meant[i] = true;
+	while (has_grown) {
+		has_grown = false;
+		for (unsigned k = 0; k < p->units_len; k++) {
+			for (unsigned a = 0; a < p->units_len && !is_meant[k] && p->units[k].is_used; a++)
+				is_meant[k] = is_meant[a] && (event == UNIT_EV_START ?
+					sup_depends(p, a, k, UNIT_DEP_REQUIRES | UNIT_DEP_WANTS) && !unit_is_active(p->units[k].state) :
+					sup_depends(p, k, a, UNIT_DEP_REQUIRES) && p->units[k].state != UNIT_INACTIVE),
+				has_grown |= is_meant[k];
+		}
+	}
+	for (unsigned k = 0; k < p->units_len; k++)
+		if (is_meant[k])
+			sup_event(p, k, event);
+}
+
 bool sup_stop_all(struct pid1 *p)
 {
 	bool is_over = true;
@@ -328,15 +372,23 @@ bool sup_stop_all(struct pid1 *p)
 			continue;
 		/* Reverse order of After=: what others wait for goes last. */
 		for (unsigned k = 0; k < p->units_len; k++)
-			for (int d = 0; d < UNIT_DEPS_MAX; d++)
-				is_needed |= p->units[k].is_used && k != i && p->units[k].state != UNIT_INACTIVE &&
-					p->units[k].entry.after[d] == i + 1;
+			is_needed |= k != i && p->units[k].state != UNIT_INACTIVE && sup_depends(p, k, i, UNIT_DEP_AFTER);
 		if (u->state != UNIT_INACTIVE)
 			is_over = false;
 		if (u->state != UNIT_INACTIVE && u->state != UNIT_STOPPING && !is_needed)
 			sup_event(p, i, UNIT_EV_STOP);
 	}
 	return is_over;
+}
+
+void sup_hung(struct pid1 *p, unsigned i)
+{
+	struct unit *u = &p->units[i];
+
+	if (u->state != UNIT_RUNNING && u->state != UNIT_ACTIVATING)
+		return;
+	u->cause = UNIT_END_WATCHDOG;
+	sup_event(p, i, UNIT_EV_HUNG);
 }
 
 static void timers(struct pid1 *p, unsigned i, uint64_t now_ms)
@@ -348,9 +400,27 @@ static void timers(struct pid1 *p, unsigned i, uint64_t now_ms)
 	u->timer_ms = 0;
 	if (u->state == UNIT_REFUSED && u->entry.error[0])
 		p->read_units.is_done = false;	/* its file may have been mended */
-	if (u->state == UNIT_STARTING)
-		u->is_timed_out = true;
+	if (u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING)
+		u->cause = UNIT_END_TIMEOUT;
 	sup_event(p, i, UNIT_EV_TIMER);
+}
+
+/* When unit I's sign of life is due, 0: none is. */
+static uint64_t watchdog(struct pid1 *p, unsigned i, uint64_t now_ms)
+{
+	struct unit *u = &p->units[i];
+
+	if (u->state != UNIT_RUNNING || !u->watchdog_ms)
+		return 0;
+	if (u->alive_ms + u->watchdog_ms > now_ms)
+		return u->alive_ms + u->watchdog_ms;
+	sup_hung(p, i);
+	return 0;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return !a || (b && b < a) ? b : a;
 }
 
 uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
@@ -365,6 +435,9 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 		if (!u->is_used)
 			continue;
 		timers(p, i, now_ms);
+		next = sooner(next, watchdog(p, i, now_ms));
+		if (u->notify_fd >= 0 && notify_fd(p, i) < 0)
+			next = sooner(next, u->heard_ms + 1000);
 		if (u->state == UNIT_WAITING) {
 			uint64_t net_wait = p->status->boot_ms + CONFIG_NET_WAIT_S * 1000ULL;
 
@@ -372,8 +445,8 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 			if (obstacle) {
 				sup_say(p, i, obstacle);
 				/* The one obstacle that goes away by itself: no lease came. */
-				if (now_ms < net_wait && (!next || net_wait < next))
-					next = net_wait;
+				if (now_ms < net_wait)
+					next = sooner(next, net_wait);
 			} else {
 				sup_event(p, i, event);
 				next = now_ms;
@@ -381,10 +454,9 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 		}
 		if (u->is_dirty && !u->is_launched && sup_is_clean(p, i) && u->is_gone)
 			next = now_ms;
-		if (u->timer_ms && (!next || u->timer_ms < next))
-			next = u->timer_ms;
-		if (u->is_dirty && !u->is_launched && (!next || next > now_ms + 50))
-			next = now_ms + 50;
+		next = sooner(next, u->timer_ms);
+		if (u->is_dirty && !u->is_launched)
+			next = sooner(next, now_ms + 50);
 	}
 	return next;
 }

@@ -29,6 +29,16 @@ void sup_drop_gone(struct pid1 *p);
 /* One event of one unit. */
 void sup_event(struct pid1 *p, unsigned i, enum unit_event event);
 
+/* START, STOP or RESTART of a unit as somebody asked for it, with what Requires= and Wants= take along: a start starts what the unit
+ * needs and is not up, a stop or restart takes those with it that require the unit. */
+void sup_ask(struct pid1 *p, unsigned i, enum unit_event event);
+
+/* The unit gave no sign of life in time, or asked for it itself: ended for that. */
+void sup_hung(struct pid1 *p, unsigned i);
+
+/* Does unit I name unit K in one of KINDS (enum unit_dep_kind)? */
+bool sup_depends(const struct pid1 *p, unsigned i, unsigned k, unsigned kinds);
+
 /* Once per turn of the loop: timers, and what waiting units are waiting for. Returns when to look again (0: never). */
 uint64_t sup_scan(struct pid1 *p, uint64_t now_ms);
 

@@ -48,20 +48,30 @@ bool sup_is_clean(struct pid1 *p, unsigned i)
 static bool is_coming(const struct unit *u)
 {
 	return u->is_used && (u->state == UNIT_WAITING || u->state == UNIT_PULLING ||
-		u->state == UNIT_PREPARING || u->state == UNIT_STARTING);
+		u->state == UNIT_PREPARING || u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING);
 }
 
+/* After=: until it is up or has given up; with Requires= too until it is up, or has done what it is there for. */
 static const char *obstacle_after(struct pid1 *p, unsigned i)
 {
-	static char text[UNIT_NAME_MAX + 32];
+	static char text[UNIT_NAME_MAX + 64];
 
 	for (int d = 0; d < UNIT_DEPS_MAX; d++) {
-		unsigned k = p->units[i].entry.after[d];
+		const struct unit_dep *dep = &p->units[i].entry.dep[d];
+		const struct unit *u = &p->units[dep->unit ? dep->unit - 1u : 0];
 
-		if (!k || k > p->units_len || !is_coming(&p->units[k - 1]))
+		if (!dep->unit || dep->unit > p->units_len || !(dep->kinds & UNIT_DEP_AFTER))
 			continue;
-		snprintf(text, sizeof(text), "waits for %s (After=)", p->units[k - 1].entry.name);
-		return text;
+		if (is_coming(u)) {
+			snprintf(text, sizeof(text), "waits for %s (After=)", u->entry.name);
+			return text;
+		}
+		if (dep->kinds & UNIT_DEP_REQUIRES && !unit_is_active(u->state) &&
+		    !(u->entry.type == UNIT_TYPE_ONESHOT && u->state == UNIT_INACTIVE && u->has_done)) {
+			snprintf(text, sizeof(text), "waits for %s, which is %s (Requires=)", u->entry.name,
+				unit_state_name(u->state));
+			return text;
+		}
 	}
 	return NULL;
 }
@@ -217,7 +227,9 @@ static void launch(struct pid1 *p, unsigned i)
 	s->note[0] = '\0';
 	status_end(p->status);
 	u->start_text[0] = '\0';
-	u->has_end = u->has_start_failed = u->is_timed_out = false;
+	u->has_end = u->has_start_failed = u->has_done = false;
+	u->cause = UNIT_END_EXIT;
+	u->watchdog_ms = u->entry.watchdog_ms;
 	u->started_ms = 0;
 	u->is_launched = u->is_dirty = true;
 	ret = start_fork(&q, &st);
@@ -302,6 +314,7 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 	switch (action) {
 	case UNIT_DO_NOTHING:
 	case UNIT_DO_QUEUE:
+	case UNIT_DO_AWAIT:
 	case UNIT_ACTIONS:
 		break;
 	case UNIT_DO_RESET:
@@ -322,10 +335,17 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 		u->job_fails = 0;
 		break;
 	case UNIT_DO_RUN:
-		u->started_ms = p->now_ms;
+		u->started_ms = u->alive_ms = p->now_ms;
 		break;
 	case UNIT_DO_TERM:
 		signal_program(u, u->entry.stop_signal ? (int)u->entry.stop_signal : u->image_stop_signal ? u->image_stop_signal : SIGTERM);
+		arm(p, u, u->entry.timeout_stop_ms);
+		break;
+	case UNIT_DO_ABORT:
+		signal_program(u, SIGABRT);
+		arm(p, u, u->entry.timeout_stop_ms);
+		break;
+	case UNIT_DO_LET:
 		arm(p, u, u->entry.timeout_stop_ms);
 		break;
 	case UNIT_DO_KILL:

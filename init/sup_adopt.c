@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "helper.h"
+#include "notify.h"
 #include "pid1.h"
 #include "plog.h"
 #include "sup.h"
@@ -35,6 +36,7 @@ static void drop(struct pid1 *p, unsigned i)
 	close_fd(&u->ring_fd);
 	close_fd(&u->ring_read_fd);
 	close_fd(&u->record_fd);
+	notify_close(p, i);
 	u->is_used = false;
 	status_begin(p->status);
 	memset(&p->status->unit[i], 0, sizeof(p->status->unit[i]));
@@ -75,7 +77,7 @@ static int place(struct pid1 *p, const struct unit_entry *e)
 		return -1;
 	u = &p->units[i];
 	memset(u, 0, sizeof(*u));
-	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = -1;
+	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = u->notify_fd = -1;
 	u->entry = *e;
 	u->entry.current[0] = '\0';
 	make_log(u);
@@ -105,12 +107,23 @@ static void take_entry(struct pid1 *p, unsigned i, const struct unit_entry *e)
 	text_printable(s->image, sizeof(s->image), e->image);
 	text_printable(s->digest, sizeof(s->digest), current);
 	s->is_enabled = e->is_enabled;
+	s->is_critical = e->is_critical;
+	if (!s->since_ms)
+		s->since_ms = p->now_ms;
 	if (p->cgroup_dir[0])
 		snprintf(s->cgroup, sizeof(s->cgroup), "%.40s/%s", p->cgroup_dir, e->name);
 	status_end(p->status);
+	notify_open(p, i);
 }
 
-/* Marks what can be put in an order by After=; what is left over waits in a circle, for itself in the end. */
+static void no_after(struct unit *u)
+{
+	for (int d = 0; d < UNIT_DEPS_MAX; d++)
+		u->entry.dep[d].kinds &= (uint16_t)~UNIT_DEP_AFTER;
+}
+
+/* Marks what can be put in an order by After=; what is left over waits in a circle, for itself in the end. coracle-bundle has refused
+ * those by name: this is for a table that says otherwise. */
 static void break_circles(struct pid1 *p)
 {
 	bool is_ordered[CONFIG_UNITS_MAX] = { false };
@@ -121,11 +134,8 @@ static void break_circles(struct pid1 *p)
 		for (unsigned i = 0; i < p->units_len; i++) {
 			bool is_free = !is_ordered[i];
 
-			for (int d = 0; d < UNIT_DEPS_MAX && is_free; d++) {
-				unsigned k = p->units[i].entry.after[d];
-
-				is_free = !k || !p->units[k - 1].is_used || is_ordered[k - 1];
-			}
+			for (unsigned k = 0; k < p->units_len && is_free; k++)
+				is_free = is_ordered[k] || !p->units[k].is_used || !sup_depends(p, i, k, UNIT_DEP_AFTER);
 			is_ordered[i] |= is_free;
 			has_moved |= is_free;
 		}
@@ -134,7 +144,7 @@ static void break_circles(struct pid1 *p)
 		if (!p->units[i].is_used || is_ordered[i])
 			continue;
 		plog("unit %s: After= leads in a circle and is ignored", p->units[i].entry.name);
-		memset(p->units[i].entry.after, 0, sizeof(p->units[i].entry.after));
+		no_after(&p->units[i]);
 	}
 }
 
@@ -167,9 +177,9 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 		was_bad = u->entry.error[0] && !t->unit[k].error[0];
 		take_entry(p, i, &t->unit[k]);
 		for (int d = 0; d < UNIT_DEPS_MAX; d++) {
-			uint32_t a = t->unit[k].after[d];
+			unsigned a = t->unit[k].dep[d].unit;
 
-			u->entry.after[d] = a && where[a - 1] >= 0 ? (uint32_t)where[a - 1] + 1 : 0;
+			u->entry.dep[d].unit = a && where[a - 1] >= 0 ? (uint16_t)(where[a - 1] + 1) : 0;
 		}
 		u->is_gone = false;
 		if (was_bad && u->state == UNIT_REFUSED)
@@ -192,7 +202,7 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 		helper_renew_logger(p);
 	for (unsigned i = 0; i < p->units_len; i++)
 		if (is_new[i] && p->units[i].entry.is_enabled && p->power == STATUS_POWER_ON)
-			sup_event(p, i, UNIT_EV_START);
+			sup_ask(p, i, UNIT_EV_START);
 }
 
 void sup_drop_gone(struct pid1 *p)

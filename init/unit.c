@@ -15,13 +15,21 @@
  *   starting    the starter is at work; ends by the program running, or by an
  *               end that the restart policy judges like a program's. The timer
  *               is TimeoutStartSec=.
+ *   activating  the program runs, and that is not enough: it will say READY=1
+ *               (Notify=), or it is a oneshot, whose good end is what is waited
+ *               for. The timer of starting goes on.
  *   running     the program runs; its end is judged by the policy.
+ *   ending      the program said STOPPING=1, or it was told to end for its
+ *               silence (WatchdogSec=), its health or its start time-out. Its
+ *               end is judged by the policy; after TimeoutStopSec= SIGKILL.
  *   stopping    told to end (stop signal, after TimeoutStopSec= SIGKILL). Any
  *               end, of program or job, leads to inactive. A wish to start
  *               meanwhile turns it into restarting.
  *   restarting  as stopping, but any end leads to waiting.
  *   backoff     failed for now; the timer leads to waiting. A wish to start
  *               leads there at once.
+ *   exited      a oneshot with RemainAfterExit= that ended well: no process, but
+ *               active until it is stopped.
  *   refused     signature, policy, bad unit; the long timer or a wish looks again.
  *   failed      stays down (policy, start limit) until a wish to start.
  *
@@ -33,6 +41,30 @@
 #include <stdio.h>
 
 #define GO(state, action) { 1, { UNIT_##state, UNIT_DO_##action } }
+
+/* A program's end, judged by the policy. */
+#define ENDS \
+	[UNIT_EV_ENDED_AGAIN] = GO(BACKOFF, BACKOFF), \
+	[UNIT_EV_ENDED_DONE] = GO(INACTIVE, REST), \
+	[UNIT_EV_ENDED_KEPT] = GO(EXITED, REST), \
+	[UNIT_EV_ENDED_FAILED] = GO(FAILED, REST)
+
+/* Any end, of program or job: it was told to. */
+#define ALL_ENDS(state, action) \
+	[UNIT_EV_DONE] = GO(state, action), \
+	[UNIT_EV_RETRY] = GO(state, action), \
+	[UNIT_EV_REFUSED] = GO(state, action), \
+	[UNIT_EV_DAMAGED] = GO(state, action), \
+	[UNIT_EV_ENDED_AGAIN] = GO(state, action), \
+	[UNIT_EV_ENDED_DONE] = GO(state, action), \
+	[UNIT_EV_ENDED_KEPT] = GO(state, action), \
+	[UNIT_EV_ENDED_FAILED] = GO(state, action)
+
+#define TROUBLES \
+	[UNIT_EV_LEAVING] = GO(ENDING, LET), \
+	[UNIT_EV_HUNG] = GO(ENDING, ABORT), \
+	[UNIT_EV_UNHEALTHY] = GO(ENDING, TERM), \
+	[UNIT_EV_UNHEALTHY_KILL] = GO(ENDING, KILL)
 
 static const struct {
 	uint8_t is_set;
@@ -67,42 +99,45 @@ static const struct {
 	[UNIT_STARTING] = {
 		[UNIT_EV_STOP] = GO(STOPPING, KILL),
 		[UNIT_EV_RESTART] = GO(RESTARTING, KILL),
+		[UNIT_EV_EXECUTED] = GO(ACTIVATING, AWAIT),
 		[UNIT_EV_STARTED] = GO(RUNNING, RUN),
-		[UNIT_EV_ENDED_AGAIN] = GO(BACKOFF, BACKOFF),
-		[UNIT_EV_ENDED_DONE] = GO(INACTIVE, REST),
-		[UNIT_EV_ENDED_FAILED] = GO(FAILED, REST),
+		ENDS,
 		[UNIT_EV_TIMER] = GO(STARTING, KILL),
+	},
+	[UNIT_ACTIVATING] = {
+		[UNIT_EV_STOP] = GO(STOPPING, TERM),
+		[UNIT_EV_RESTART] = GO(RESTARTING, TERM),
+		[UNIT_EV_READY] = GO(RUNNING, RUN),
+		TROUBLES,
+		ENDS,
+		[UNIT_EV_TIMER] = GO(ENDING, TERM),
 	},
 	[UNIT_RUNNING] = {
 		[UNIT_EV_STOP] = GO(STOPPING, TERM),
 		[UNIT_EV_RESTART] = GO(RESTARTING, TERM),
-		[UNIT_EV_ENDED_AGAIN] = GO(BACKOFF, BACKOFF),
-		[UNIT_EV_ENDED_DONE] = GO(INACTIVE, REST),
-		[UNIT_EV_ENDED_FAILED] = GO(FAILED, REST),
+		TROUBLES,
+		ENDS,
+	},
+	[UNIT_ENDING] = {
+		[UNIT_EV_STOP] = GO(STOPPING, TERM),
+		[UNIT_EV_RESTART] = GO(RESTARTING, TERM),
+		[UNIT_EV_UNHEALTHY_KILL] = GO(ENDING, KILL),
+		ENDS,
+		[UNIT_EV_TIMER] = GO(ENDING, KILL),
 	},
 	[UNIT_STOPPING] = {
 		[UNIT_EV_START] = GO(RESTARTING, NOTHING),
 		[UNIT_EV_RESTART] = GO(RESTARTING, NOTHING),
-		[UNIT_EV_DONE] = GO(INACTIVE, REST),
-		[UNIT_EV_RETRY] = GO(INACTIVE, REST),
-		[UNIT_EV_REFUSED] = GO(INACTIVE, REST),
-		[UNIT_EV_DAMAGED] = GO(INACTIVE, REST),
+		ALL_ENDS(INACTIVE, REST),
+		[UNIT_EV_EXECUTED] = GO(STOPPING, KILL),
 		[UNIT_EV_STARTED] = GO(STOPPING, KILL),
-		[UNIT_EV_ENDED_AGAIN] = GO(INACTIVE, REST),
-		[UNIT_EV_ENDED_DONE] = GO(INACTIVE, REST),
-		[UNIT_EV_ENDED_FAILED] = GO(INACTIVE, REST),
 		[UNIT_EV_TIMER] = GO(STOPPING, KILL),
 	},
 	[UNIT_RESTARTING] = {
 		[UNIT_EV_STOP] = GO(STOPPING, NOTHING),
-		[UNIT_EV_DONE] = GO(WAITING, RESET),
-		[UNIT_EV_RETRY] = GO(WAITING, RESET),
-		[UNIT_EV_REFUSED] = GO(WAITING, RESET),
-		[UNIT_EV_DAMAGED] = GO(WAITING, RESET),
+		ALL_ENDS(WAITING, RESET),
+		[UNIT_EV_EXECUTED] = GO(RESTARTING, KILL),
 		[UNIT_EV_STARTED] = GO(RESTARTING, KILL),
-		[UNIT_EV_ENDED_AGAIN] = GO(WAITING, RESET),
-		[UNIT_EV_ENDED_DONE] = GO(WAITING, RESET),
-		[UNIT_EV_ENDED_FAILED] = GO(WAITING, RESET),
 		[UNIT_EV_TIMER] = GO(RESTARTING, KILL),
 	},
 	[UNIT_BACKOFF] = {
@@ -110,6 +145,10 @@ static const struct {
 		[UNIT_EV_STOP] = GO(INACTIVE, REST),
 		[UNIT_EV_RESTART] = GO(WAITING, RESET),
 		[UNIT_EV_TIMER] = GO(WAITING, QUEUE),
+	},
+	[UNIT_EXITED] = {
+		[UNIT_EV_STOP] = GO(INACTIVE, REST),
+		[UNIT_EV_RESTART] = GO(WAITING, RESET),
 	},
 	[UNIT_REFUSED] = {
 		[UNIT_EV_START] = GO(WAITING, RESET),
@@ -137,21 +176,11 @@ struct unit_step unit_step(enum unit_state state, enum unit_event event)
 const char *unit_state_name(unsigned state)
 {
 	static const char *const name[UNIT_STATES] = {
-		"inactive", "waiting", "pulling", "preparing", "starting", "running",
-		"stopping", "restarting", "backoff", "refused", "failed",
+		"inactive", "waiting", "pulling", "preparing", "starting", "activating", "running", "ending",
+		"stopping", "restarting", "backoff", "exited", "refused", "failed",
 	};
 
 	return state < UNIT_STATES ? name[state] : "unknown";
-}
-
-const char *unit_event_name(unsigned event)
-{
-	static const char *const name[UNIT_EVENTS] = {
-		"start", "stop", "restart", "pull", "prepare", "launch", "done", "retry", "refused",
-		"damaged", "started", "ended-again", "ended-done", "ended-failed", "limit", "timer",
-	};
-
-	return event < UNIT_EVENTS ? name[event] : "unknown";
 }
 
 static bool is_clean_signal(int sig)
@@ -159,18 +188,34 @@ static bool is_clean_signal(int sig)
 	return sig == SIGHUP || sig == SIGINT || sig == SIGTERM || sig == SIGPIPE;
 }
 
-bool unit_end_is_clean(const struct unit_end *end)
+static bool is_listed(const uint16_t *list, const struct unit_end *end)
 {
-	return (end->kind == UNIT_END_EXIT && end->value == 0) ||
-		(end->kind == UNIT_END_SIGNAL && is_clean_signal(end->value));
+	int kind = end->kind == UNIT_END_EXIT ? UNIT_EXIT_CODE : end->kind == UNIT_END_SIGNAL ? UNIT_EXIT_SIGNAL : 0;
+
+	for (int i = 0; kind && i < UNIT_EXITS_MAX; i++)
+		if (list[i] == (kind | end->value))
+			return true;
+	return false;
 }
 
-bool unit_restarts(uint32_t restart, const struct unit_end *end)
+bool unit_end_is_clean(const struct unit_entry *e, const struct unit_end *end)
 {
-	bool is_clean = unit_end_is_clean(end);
-	bool is_bad_signal = end->kind == UNIT_END_OOM || (end->kind == UNIT_END_SIGNAL && !is_clean);
+	return (end->kind == UNIT_END_EXIT && end->value == 0) ||
+		(end->kind == UNIT_END_SIGNAL && e->type != UNIT_TYPE_ONESHOT && is_clean_signal(end->value)) ||
+		is_listed(e->exit_success, end);
+}
 
-	switch (restart) {
+bool unit_restarts(const struct unit_entry *e, const struct unit_end *end)
+{
+	bool is_clean = unit_end_is_clean(e, end);
+	bool is_bad_signal = end->kind == UNIT_END_OOM || (end->kind == UNIT_END_SIGNAL && !is_clean);
+	bool is_hung = end->kind == UNIT_END_WATCHDOG || end->kind == UNIT_END_UNHEALTHY;
+
+	if (is_listed(e->exit_prevent, end))
+		return false;
+	if (is_listed(e->exit_force, end))
+		return true;
+	switch (e->restart) {
 	case UNIT_RESTART_ALWAYS:
 		return true;
 	case UNIT_RESTART_ON_SUCCESS:
@@ -178,12 +223,28 @@ bool unit_restarts(uint32_t restart, const struct unit_end *end)
 	case UNIT_RESTART_ON_FAILURE:
 		return !is_clean;
 	case UNIT_RESTART_ON_ABNORMAL:
-		return is_bad_signal || end->kind == UNIT_END_TIMEOUT;
+		return is_bad_signal || is_hung || end->kind == UNIT_END_TIMEOUT;
 	case UNIT_RESTART_ON_ABORT:
 		return is_bad_signal;
+	case UNIT_RESTART_ON_WATCHDOG:
+		return is_hung;
 	default:
 		return false;
 	}
+}
+
+enum unit_event unit_end_event(const struct unit_entry *e, const struct unit_end *end)
+{
+	if (unit_restarts(e, end))
+		return UNIT_EV_ENDED_AGAIN;
+	if (!unit_end_is_clean(e, end))
+		return UNIT_EV_ENDED_FAILED;
+	return e->type == UNIT_TYPE_ONESHOT && e->remains ? UNIT_EV_ENDED_KEPT : UNIT_EV_ENDED_DONE;
+}
+
+bool unit_is_active(enum unit_state state)
+{
+	return state == UNIT_RUNNING || state == UNIT_ENDING || state == UNIT_EXITED;
 }
 
 void unit_end_text(const struct unit_end *end, char *out, unsigned size)
@@ -197,6 +258,9 @@ void unit_end_text(const struct unit_end *end, char *out, unsigned size)
 		break;
 	case UNIT_END_OOM:
 		snprintf(out, size, "killed by the kernel: its memory limit (MemoryMax=) was hit");
+		break;
+	case UNIT_END_WATCHDOG:
+		snprintf(out, size, "said no WATCHDOG=1 within WatchdogSec=");
 		break;
 	case UNIT_END_TIMEOUT:
 		snprintf(out, size, "start took longer than TimeoutStartSec=");

@@ -18,10 +18,13 @@ enum unit_state {
 	UNIT_PULLING,
 	UNIT_PREPARING,
 	UNIT_STARTING,
+	UNIT_ACTIVATING,	/* the program runs; it has not said READY=1 yet, or is a oneshot */
 	UNIT_RUNNING,
+	UNIT_ENDING,		/* its end is under way (by itself, watchdog, health); the policy decides then */
 	UNIT_STOPPING,		/* towards inactive */
 	UNIT_RESTARTING,	/* as stopping, towards waiting */
 	UNIT_BACKOFF,
+	UNIT_EXITED,		/* a oneshot that ended well and counts as active (RemainAfterExit=) */
 	UNIT_REFUSED,
 	UNIT_FAILED,
 	UNIT_STATES
@@ -38,9 +41,16 @@ enum unit_event {
 	UNIT_EV_RETRY,		/* ... failed for now */
 	UNIT_EV_REFUSED,	/* ... refused; or the unit itself is bad */
 	UNIT_EV_DAMAGED,	/* ... found the store damaged */
-	UNIT_EV_STARTED,	/* the program was executed */
+	UNIT_EV_EXECUTED,	/* the program was executed, and there is more to wait for: READY=1, its end */
+	UNIT_EV_STARTED,	/* the program was executed, which is all */
+	UNIT_EV_READY,		/* READY=1, or healthy for the first time */
+	UNIT_EV_LEAVING,	/* STOPPING=1 */
+	UNIT_EV_HUNG,		/* no WATCHDOG=1 within WatchdogSec= */
+	UNIT_EV_UNHEALTHY,	/* too many failed health checks; it is to end in order */
+	UNIT_EV_UNHEALTHY_KILL,	/* ... at once */
 	UNIT_EV_ENDED_AGAIN,	/* program or start ended, the policy restarts it */
 	UNIT_EV_ENDED_DONE,	/* ended well and stays down */
+	UNIT_EV_ENDED_KEPT,	/* ended well and counts as active */
 	UNIT_EV_ENDED_FAILED,	/* ended badly and stays down */
 	UNIT_EV_LIMIT,		/* start limit hit */
 	UNIT_EV_TIMER,		/* the time of this state is over */
@@ -55,8 +65,11 @@ enum unit_action {
 	UNIT_DO_PREPARE,
 	UNIT_DO_LAUNCH,
 	UNIT_DO_KEEP,		/* keep what the job brought (digest, record) */
-	UNIT_DO_RUN,		/* publish pid and time */
+	UNIT_DO_AWAIT,		/* nothing yet: the timer of the start goes on */
+	UNIT_DO_RUN,		/* the time of running begins, and the watchdog's */
 	UNIT_DO_TERM,		/* stop signal, stop timer */
+	UNIT_DO_ABORT,		/* SIGABRT, stop timer */
+	UNIT_DO_LET,		/* stop timer alone: it ends by itself */
 	UNIT_DO_KILL,		/* SIGKILL to everything of the unit, short timer to look again */
 	UNIT_DO_KILL_JOB,	/* SIGKILL to the unit's job */
 	UNIT_DO_BACKOFF,	/* arm the timer of the program's backoff, count a restart */
@@ -75,9 +88,8 @@ struct unit_step {
 /* What the table says. Events out of range do nothing. */
 struct unit_step unit_step(enum unit_state state, enum unit_event event);
 
-/* Lower-case names, as `status` shows them. */
+/* Lower-case name, as `status` shows it. */
 const char *unit_state_name(unsigned state);
-const char *unit_event_name(unsigned event);
 
 /* How a program, or the attempt to start one, ended. */
 enum unit_end_kind {
@@ -86,6 +98,8 @@ enum unit_end_kind {
 	UNIT_END_OOM,		/* killed by the kernel: memory.max */
 	UNIT_END_START,		/* never ran */
 	UNIT_END_TIMEOUT,	/* TimeoutStartSec= passed */
+	UNIT_END_WATCHDOG,	/* ended for its silence (WatchdogSec=) */
+	UNIT_END_UNHEALTHY,	/* ended for its health */
 };
 
 struct unit_end {
@@ -93,11 +107,17 @@ struct unit_end {
 	int value;
 };
 
-/* Exit code 0 or one of the signals that systemd.service(5) calls clean. */
-bool unit_end_is_clean(const struct unit_end *end);
+/* Exit code 0, one of the signals that systemd.service(5) calls clean (not for a oneshot), or one of SuccessExitStatus=. */
+bool unit_end_is_clean(const struct unit_entry *e, const struct unit_end *end);
 
-/* Restart= of systemd.service(5), its table of causes. */
-bool unit_restarts(uint32_t restart, const struct unit_end *end);
+/* Restart= of systemd.service(5), its table of causes; RestartPreventExitStatus= and RestartForceExitStatus= come before it. */
+bool unit_restarts(const struct unit_entry *e, const struct unit_end *end);
+
+/* Which UNIT_EV_ENDED_* that end is. */
+enum unit_event unit_end_event(const struct unit_entry *e, const struct unit_end *end);
+
+/* Does it count as there, for those that are After= it? */
+bool unit_is_active(enum unit_state state);
 
 /* "exited with code 3", "killed by signal 9", ... */
 void unit_end_text(const struct unit_end *end, char *out, unsigned size);

@@ -46,8 +46,8 @@ int unit_table_check(struct unit_table *t, size_t size, struct err *e)
 	for (uint32_t i = 0; i < t->count; i++) {
 		end_texts(&t->unit[i]);
 		for (int k = 0; k < UNIT_DEPS_MAX; k++)
-			if (t->unit[i].after[k] > t->count)
-				return err_set(e, -EBADMSG, "unit table: %s waits for a unit that is not there",
+			if (t->unit[i].dep[k].unit > t->count)
+				return err_set(e, -EBADMSG, "unit table: %s depends on a unit that is not there",
 					t->unit[i].name);
 	}
 	return 0;

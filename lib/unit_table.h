@@ -14,7 +14,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 1, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 4 };
+enum { UNIT_TABLE_FORMAT = 2, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -24,7 +24,33 @@ enum unit_restart {
 	UNIT_RESTART_ON_ABNORMAL,
 	UNIT_RESTART_ON_ABORT,
 	UNIT_RESTART_ALWAYS,
+	UNIT_RESTART_ON_WATCHDOG,
 };
+
+enum unit_type {		/* systemd.service(5), Type=; notify is UNIT_NOTIFY_YES */
+	UNIT_TYPE_EXEC,		/* active once its program was executed (or ready, see enum unit_notify) */
+	UNIT_TYPE_ONESHOT,	/* active once its program has ended well */
+};
+
+enum unit_notify {		/* Quadlet Notify= */
+	UNIT_NOTIFY_NO,
+	UNIT_NOTIFY_YES,	/* ready when it says READY=1 */
+	UNIT_NOTIFY_HEALTHY,	/* ready when its health command or probe first succeeds */
+};
+
+/* Where the socket of sd_notify(3) lies: OUTSIDE/NAME/socket on the board, INSIDE/socket in the container. */
+#define UNIT_NOTIFY_OUTSIDE "/run/coracle/notify"
+#define UNIT_NOTIFY_INSIDE "/dev/notify"
+
+enum unit_dep_kind { UNIT_DEP_AFTER = 1, UNIT_DEP_REQUIRES = 2, UNIT_DEP_WANTS = 4 };
+
+struct unit_dep {
+	uint16_t unit;		/* index + 1 in the same table, 0: none */
+	uint16_t kinds;		/* enum unit_dep_kind */
+};
+
+/* An end of a program in a list: 0 ends the list. */
+enum { UNIT_EXIT_CODE = 0x100, UNIT_EXIT_SIGNAL = 0x200 };	/* | code or signal */
 
 enum unit_pull {		/* Quadlet Pull= */
 	UNIT_PULL_MISSING,	/* the default: only where no admitted image is in the store */
@@ -49,7 +75,14 @@ struct unit_entry {
 	uint32_t stop_signal;			/* 0: not said, job_result.stop_signal of prepare counts */
 	uint32_t is_critical;
 	uint32_t is_enabled;			/* started at boot */
-	uint32_t after[UNIT_DEPS_MAX];		/* index + 1 of units to wait for (After=), 0: none */
+	uint32_t type;				/* enum unit_type */
+	uint32_t remains;			/* oneshot: RemainAfterExit= */
+	uint32_t notify;			/* enum unit_notify */
+	uint32_t watchdog_ms;			/* WatchdogSec=, 0: none */
+	uint16_t exit_success[UNIT_EXITS_MAX];	/* SuccessExitStatus=, RestartPreventExitStatus=, RestartForceExitStatus= */
+	uint16_t exit_prevent[UNIT_EXITS_MAX];
+	uint16_t exit_force[UNIT_EXITS_MAX];
+	struct unit_dep dep[UNIT_DEPS_MAX];
 };
 
 struct unit_table {

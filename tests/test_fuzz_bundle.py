@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parsers of unit files, run records, an image's passwd and tar headers: corpus and some thousand mutations of it, under the address and undefined
+"""The parsers of unit files, run records, an image's passwd, tar headers and sd_notify datagrams: corpus and some thousand mutations of it, under the address and undefined
 behaviour sanitizers of the host's compiler. FUZZ_ROUNDS=N for a longer run; with clang, tests/fuzz/*_fuzz.c link to libFuzzer as they are."""
 import os
 import subprocess
@@ -10,10 +10,12 @@ import layerkit
 
 ROOT = layerkit.ROOT
 TARGETS = {
-    "unit": ["bundle/unit_file.c", "bundle/unit_keys.c", "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
+    "unit": ["bundle/unit_file.c", "bundle/unit_keys.c", "bundle/unit_keys_container.c", "bundle/unit_keys_service.c",
+             "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
     "record": ["lib/record.c"],
     "passwd": [],
     "tar": ["bundle/tar_guard.c"],
+    "notify": ["init/notify_parse.c", "init/text.c"],
 }
 
 
@@ -22,7 +24,7 @@ def test_no_input_breaks_it(name, workdir):
     program = workdir / name
     sources = ["tests/fuzz/driver.c", "tests/fuzz/%s_fuzz.c" % name, "lib/err.c", "lib/span.c", "lib/file.c"] + TARGETS[name]
     subprocess.run(["gcc", "-std=c11", "-g", "-O1", "-D_GNU_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-                    "-I%s" % layerkit.BUILD, "-Ilib", "-Ibundle", "-o", program, *sources], check=True, cwd=ROOT)
+                    "-I%s" % layerkit.BUILD, "-Ilib", "-Ibundle", "-Iinit", "-o", program, *sources], check=True, cwd=ROOT)
     corpus = sorted((ROOT / "tests/fuzz/corpus" / name).iterdir())
     assert corpus
     done = subprocess.run([program, os.environ.get("FUZZ_ROUNDS", "20000"), *corpus], cwd=workdir, timeout=3600,

@@ -66,7 +66,21 @@ def test_units_speak_of_each_other(units):
     assert "Requires=gone: there is no such unit here" in lines(units.check(ok=False))["c"]
     (units.folder / "c.container").unlink()
     units("b.container", "[Unit]\nAfter=a.service\n" + GOOD)
-    assert "waits for itself in a circle" in units.check(ok=False).out
+    by = lines(units.check(ok=False))
+    assert "After= leads in a circle: a -> b -> a" in by["a"] and by["b"].startswith("ok")
+
+
+def test_services_finer_keys(units):
+    service = "[Service]\n%s\n"
+    units("a.container", GOOD + service % "Type=oneshot\nRemainAfterExit=yes\nSuccessExitStatus=3 SIGKILL\nRestartPreventExitStatus=255")
+    units("b.container", GOOD + "Notify=yes\n" + service % "WatchdogSec=5\nRestart=on-watchdog")
+    units("c.container", "[Unit]\nWants=a.service gone.service\n" + GOOD)
+    assert units.check().code == 0
+    for text, says in (("Type=oneshot\nRestart=always", "Type=oneshot ends when it is done"), ("WatchdogSec=5", "needs Notify=yes"),
+                       ("SuccessExitStatus=256", "takes exit codes"), ("RestartForceExitStatus=SIGNOT", "takes exit codes"),
+                       ("SuccessExitStatus=1 2 3 4 5 6 7 8 9", "too many"), ("Type=forking", "takes simple, exec")):
+        units("d.container", GOOD + service % text)
+        assert says in lines(units.check(ok=False))["d"], text
 
 
 def test_what_is_not_read_is_said(units):
@@ -211,7 +225,7 @@ def test_job_hands_over_table_and_result(units, run, programs):
     assert (magic, code) == (0x4a524331, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
-    assert (form, size, count) == (1, len(data), 2)
+    assert (form, size, count) == (2, len(data), 2)
     assert b"registry.test:5000/a/b:1\0" in data and b"unknown key Nonsense=" in data
 
 

@@ -6,12 +6,64 @@
  *   flood         prints for ever                           signal N      dies of it
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
+ *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
+ *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
  */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+static int notify_fd = -1;
+
+static void notify(const char *text, size_t len, int flags)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	if (notify_fd < 0)
+		notify_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path ? path : "");
+	if (sendto(notify_fd, text, len, flags, (struct sockaddr *)&a, sizeof(a)) < 0 && !flags)
+		perror(a.sun_path);
+}
+
+static int term_ms;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	notify("STOPPING=1", 10, 0);
+	usleep((useconds_t)term_ms * 1000);
+	_exit(0);
+}
+
+static void step(char *s)
+{
+	static char big[4096];
+	char *to = s;
+
+	if (!strncmp(s, "sleep=", 6)) {
+		usleep((useconds_t)atoi(s + 6) * 1000);
+	} else if (!strncmp(s, "exit=", 5)) {
+		exit(atoi(s + 5));
+	} else if (!strncmp(s, "term=", 5)) {
+		term_ms = atoi(s + 5);
+		signal(SIGTERM, on_term);
+	} else if (!strncmp(s, "flood=", 6)) {
+		memset(big, 'x', sizeof(big));
+		memcpy(big, "STATUS=", 7);
+		for (long n = atol(s + 6); n > 0; n--)
+			notify(big, n % 3 ? 900 : sizeof(big), MSG_DONTWAIT);
+	} else {
+		for (char *from = s; *from; from++)
+			*to++ = from[0] == '\\' && from[1] == 'n' ? (from++, '\n') : *from;
+		notify(s, (size_t)(to - s), 0);
+	}
+}
 
 int main(int argc, char **argv)
 {
@@ -42,6 +94,9 @@ int main(int argc, char **argv)
 				for (;;)
 					pause();
 			}
+	} else if (!strcmp(what, "notify")) {
+		for (int i = 2; i < argc; i++)
+			step(argv[i]);
 	} else if (!strcmp(what, "later")) {
 		usleep((useconds_t)atoi(arg) * 1000);
 		return argc > 3 ? atoi(argv[3]) : 0;

@@ -18,35 +18,52 @@ import record_writer
 ROOT = bundle_kit.ROOT
 BUILD = bundle_kit.BUILD
 
-UNIT = dict(description="", path="/nowhere.container", current="", error="", restart=5, pull=0, restart_sec_ms=100,
-            restart_max_sec_ms=1000, start_limit_burst=0, start_limit_interval_ms=10000, timeout_start_ms=10000,
-            timeout_stop_ms=3000, stop_signal=int(signal.SIGTERM), is_critical=0, is_enabled=1, after=())
-NO, ON_SUCCESS, ON_FAILURE, ON_ABNORMAL, ON_ABORT, ALWAYS = range(6)
+# struct unit_entry of lib/unit_table.h: (field, struct format, default).
+ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/nowhere.container"), ("image", "256s", ""),
+         ("current", "72s", ""), ("error", "384s", ""), ("restart", "I", 5), ("pull", "I", 0), ("restart_sec_ms", "I", 100),
+         ("restart_max_sec_ms", "I", 1000), ("start_limit_burst", "I", 0), ("start_limit_interval_ms", "I", 10000),
+         ("timeout_start_ms", "I", 10000), ("timeout_stop_ms", "I", 3000), ("stop_signal", "I", int(signal.SIGTERM)),
+         ("is_critical", "I", 0), ("is_enabled", "I", 1), ("type", "I", 0), ("remains", "I", 0), ("notify", "I", 0),
+         ("watchdog_ms", "I", 0), ("exit_success", "8H", ()), ("exit_prevent", "8H", ()), ("exit_force", "8H", ()),
+         ("dep", "16H", ())]
+NO, ON_SUCCESS, ON_FAILURE, ON_ABNORMAL, ON_ABORT, ALWAYS, ON_WATCHDOG = range(7)
 MISSING, PULL_ALWAYS, NEVER = range(3)
+EXEC, ONESHOT = range(2)
+AFTER, REQUIRES, WANTS = 1, 2, 4
 
 
 def units_max():
     return int(re.search(r"CONFIG_UNITS_MAX (\d+)", (BUILD / "config.h").read_text()).group(1))
 
 
+def dependencies(units, u):
+    """struct unit_dep out of after=, requires=, wants=."""
+    kinds = {}
+    for key, kind in (("after", AFTER), ("requires", REQUIRES), ("wants", WANTS)):
+        for name in u.get(key, ()):
+            kinds[name] = kinds.get(name, 0) | kind
+    return [n for name, kind in kinds.items() for n in (list(units).index(name) + 1, kind)]
+
+
+def pack_field(kind, value):
+    if kind.endswith("s"):
+        return struct.pack("<" + kind, value.encode())
+    if kind[0].isdigit():
+        return struct.pack("<" + kind, *value, *[0] * (int(kind[:-1]) - len(value)))
+    return struct.pack("<" + kind, value)
+
+
 def table(units, error=""):
     """struct unit_table of lib/unit_table.h."""
     body = b""
     for name, u in units.items():
-        u = {**UNIT, **u}
-        image = u.get("image", f"registry.test/{name}:1")
-        body += struct.pack("<64s128s256s256s72s384s", *(s.encode() for s in (
-            name, u["description"], u["path"], image, u["current"], u["error"])))
-        body += struct.pack("<11I", *(u[k] for k in (
-            "restart", "pull", "restart_sec_ms", "restart_max_sec_ms", "start_limit_burst", "start_limit_interval_ms",
-            "timeout_start_ms", "timeout_stop_ms", "stop_signal", "is_critical", "is_enabled")))
-        after = [list(units).index(a) + 1 for a in u["after"]]
-        body += struct.pack("<4I", *(after + [0] * (4 - len(after))))
-    entry = 1220
+        u = {"name": name, "image": f"registry.test/{name}:1", "dep": dependencies(units, u), **u}
+        body += b"".join(pack_field(kind, u.get(field, default)) for field, kind, default in ENTRY)
+    entry = struct.calcsize("<" + "".join(kind for _, kind, _ in ENTRY))
     assert len(body) == entry * len(units)
     body = body.ljust(entry * units_max(), b"\0")
     size = 8 + 16 + 384 + len(body)
-    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 1, size, crc, len(units), error.encode())
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 2, size, crc, len(units), error.encode())
     return head(zlib.crc32(head(0) + body)) + body
 
 
@@ -99,6 +116,10 @@ class Board:
         self.units[name] = keys
         config = json.loads(json.dumps(bundle_kit.CONFIG))
         config["process"]["args"] = ["/guest", *map(str, args)]
+        if keys.get("notify"):
+            config["process"]["env"].append("NOTIFY_SOCKET=/dev/notify/socket")
+            config["mounts"].append({"destination": "/dev/notify", "type": "bind", "source": f"/run/coracle/notify/{name}",
+                                     "options": ["bind", "nosuid", "nodev", "noexec", "ro"]})
         if namespaces:
             config["linux"]["namespaces"] = [{"type": t} for t in namespaces]
         (self.script / f"record.{name}").write_bytes(record_writer.oci(config, self.base))

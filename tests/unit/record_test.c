@@ -150,10 +150,10 @@ static void unit_table_is_checked(void **state)
 	unit_table_seal(&table);
 	table.unit[0].restart ^= 1;
 	assert_int_equal(unit_table_check(&table, sizeof(table), &e), -EBADMSG);
-	table.unit[0].after[2] = 2;
+	table.unit[0].dep[2] = (struct unit_dep){ (uint16_t)(2), UNIT_DEP_AFTER };
 	unit_table_seal(&table);
 	assert_int_equal(unit_table_check(&table, sizeof(table), &e), -EBADMSG);
-	table.unit[0].after[2] = 0;
+	table.unit[0].dep[2] = (struct unit_dep){ (uint16_t)(0), UNIT_DEP_AFTER };
 	table.count = CONFIG_UNITS_MAX + 1;
 	unit_table_seal(&table);
 	assert_int_equal(unit_table_check(&table, sizeof(table), &e), -EBADMSG);

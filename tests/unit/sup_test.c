@@ -331,7 +331,7 @@ static void a_start_that_takes_too_long_is_killed(void **state)
 	(void)state;
 	p.units[0].timer_ms = p.now_ms + 5000;
 	sup_scan(&p, p.now_ms + 4999);
-	assert_false(p.units[0].is_timed_out);
+	assert_int_equal(p.units[0].cause, UNIT_END_EXIT);
 	p.now_ms += 5000;
 	sup_scan(&p, p.now_ms);
 	close(fd);
@@ -381,7 +381,7 @@ static void stop_all_goes_against_after(void **state)
 	(void)state;
 	add_unit("base");
 	add_unit("top");
-	table.unit[1].after[0] = 1;
+	table.unit[1].dep[0] = (struct unit_dep){ 1, UNIT_DEP_AFTER };
 	sup_adopt(&p, &table);
 	p.units[0].state = p.units[1].state = UNIT_RUNNING;
 	p.units[0].pidfd = p.units[1].pidfd = -1;

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The life of a unit, its finer parts, in PID 1 in namespaces on this host: dependencies, exit lists, oneshot, sd_notify and its watchdog;
+and docs/unit-states.md, which is the table."""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
+import init_kit  # noqa: E402
+
+ROOT = init_kit.ROOT
+
+
+@pytest.fixture(scope="module")
+def tools():
+    with init_kit.scratch() as d:
+        yield init_kit.Tools(pathlib.Path(d))
+
+
+@pytest.fixture
+def board(tools):
+    with init_kit.scratch() as d:
+        os.chmod(d, 0o755)
+        b = init_kit.Board(pathlib.Path(d) / "b", tools)
+        yield b
+        b.kill()
+
+
+def test_the_page_is_the_table(workdir):
+    program = workdir / "unit_states"
+    init_kit.musl(ROOT / "tests/tools/unit_states.c", program, ROOT / "init/unit.c", "-I", ROOT / "init", "-I", init_kit.BUILD)
+    printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    doc = (ROOT / "docs/unit-states.md").read_text()
+    assert doc.endswith(printed), "docs/unit-states.md differs from init/unit.c: replace its table by what %s prints" % program
+    states = set(re.findall(r"^\| ([a-z]+) \| [a-z]", printed, re.M))
+    assert {s for s in states if not re.search(r"^\| %s(,| \||\b)" % s, doc.split("## The table")[0], re.M)} == set()
+
+
+# Dependencies
+
+
+def test_requires_takes_along_and_waits(board):
+    board.unit("app", "say", "app", after=("db",), requires=("db",))
+    board.unit("db", "say", "db", is_enabled=0, current="")
+    board.say("pull.db", "refused no signature")
+    board.unit("other", "say", "x", is_enabled=0)
+    board.start()
+    board.wait_state("db", "refused")          # nobody enabled it: it was started for app
+    board.wait(lambda: "db, which is refused (Requires=)" in board.status("app")["reason"], "named")
+    assert board.state("app") == "waiting" and board.state("other") == "inactive"
+    board.say("pull.db", "done")
+    board.coracle("start", "db")
+    board.wait_state("app", "running")
+    board.coracle("stop", "db")
+    board.wait_state("app", "inactive")
+    assert board.state("db") == "inactive"
+    board.coracle("start", "app")
+    board.wait_state("app", "running")
+    pid = board.status("app")["pid"]
+    board.coracle("restart", "db")
+    board.wait(lambda: board.status("app")["pid"] not in (0, pid) and board.state("app") == "running", "app restarted too")
+
+
+def test_wants_takes_along_and_does_not_insist(board):
+    board.unit("app", "say", "app", after=("extra",), wants=("extra",))
+    board.unit("extra", "say", "x", is_enabled=0, current="")
+    board.say("pull.extra", "refused no signature")
+    board.start()
+    board.wait_state("app", "running")
+    assert board.wait_state("extra", "refused")
+    board.coracle("stop", "extra")
+    assert board.state("app") == "running"
+
+
+# How it ends
+
+
+def test_exit_lists_decide_before_restart(board):
+    code, sig = 0x100, 0x200
+    board.unit("well", "exit", 75, restart=init_kit.ON_FAILURE, exit_success=(code | 75,))
+    board.unit("never", "exit", 3, exit_prevent=(code | 3,))
+    board.unit("always", "exit", 0, restart=init_kit.NO, exit_force=(sig | 9, code | 0))
+    board.start()
+    assert board.wait_state("well", "inactive")["reason"] == "exited with code 75"
+    assert board.wait_state("never", "failed")["restarts"] == 0
+    board.wait(lambda: board.status("always")["restarts"] >= 2, "restarts")
+
+
+def test_reasons_of_restarts_are_kept(board):
+    board.unit("bad", "exit", 3)
+    board.start()
+    u = board.wait(lambda: (lambda u: u and len(u["ends"]) == 4 and u)(board.status("bad")), "four ends")
+    assert {e["reason"] for e in u["ends"]} == {"exited with code 3"}
+    ago = [e["ms_ago"] for e in u["ends"]]
+    assert ago == sorted(ago, reverse=True)
+
+
+def test_oneshot_is_up_when_it_is_done(board):
+    board.unit("setup", "later", 400, 0, type=init_kit.ONESHOT, restart=init_kit.NO)
+    board.unit("kept", "exit", 0, type=init_kit.ONESHOT, restart=init_kit.NO, remains=1)
+    board.unit("broken", "exit", 1, type=init_kit.ONESHOT, restart=init_kit.NO)
+    board.unit("app", "say", "app", after=("setup", "kept"), requires=("setup", "kept"))
+    board.unit("late", "say", "late", after=("broken",), requires=("broken",))
+    board.start()
+    board.wait_state("setup", "activating")
+    assert board.state("app") == "waiting"
+    board.wait_state("app", "running")
+    assert board.state("setup") == "inactive" and board.state("kept") == "exited"
+    assert board.wait_state("broken", "failed")["reason"] == "exited with code 1"
+    assert board.state("late") == "waiting"
+    board.coracle("stop", "kept")
+    board.wait_state("kept", "inactive")
+    board.wait_state("app", "inactive")
+
+
+# sd_notify
+
+
+def test_ready_is_what_others_wait_for(board):
+    board.unit("slow", "notify", "STATUS=warming up", "sleep=600", "READY=1\\nSTATUS=serving", notify=1)
+    board.unit("app", "say", "app", after=("slow",))
+    board.start()
+    board.wait(lambda: board.state("slow") == "activating" and board.status("slow")["says"] == "warming up", "activating")
+    assert board.state("app") == "waiting" and board.status("app")["reason"] == "waits for slow (After=)"
+    board.wait_state("app", "running")
+    assert board.status("slow")["says"] == "serving"
+    assert "says: serving" in board.coracle("status", "slow").stdout
+
+
+def test_not_ready_in_time_is_a_failed_start(board):
+    board.unit("never", "notify", "sleep=60000", notify=1, timeout_start_ms=500, restart=init_kit.ON_FAILURE)
+    board.unit("asks", "notify", "EXTEND_TIMEOUT_USEC=20000000", "sleep=1200", "READY=1", notify=1, timeout_start_ms=500)
+    board.start()
+    assert "TimeoutStartSec" in board.wait_state("never", "backoff")["reason"]
+    assert board.wait_state("asks", "running")["restarts"] == 0
+
+
+def test_watchdog_ends_the_silent(board):
+    board.unit("fed", "notify", "READY=1", *["WATCHDOG=1", "sleep=100"] * 300, notify=1, watchdog_ms=1000)
+    board.unit("silent", "notify", "READY=1", notify=1, watchdog_ms=400, restart=init_kit.ON_WATCHDOG)
+    board.unit("asks", "notify", "READY=1", "sleep=300", "WATCHDOG=trigger", notify=1, restart=init_kit.ON_WATCHDOG)
+    board.start()
+    board.wait(lambda: board.status("silent")["restarts"] >= 2 and board.status("asks")["restarts"] >= 1, "restarts")
+    for name in ("silent", "asks"):
+        assert "WatchdogSec" in board.status(name)["ends"][0]["reason"]
+    assert board.status("fed")["restarts"] == 0 and board.state("fed") == "running"
+
+
+def test_stopping_is_ending_and_extends(board):
+    board.unit("slow", "notify", "term=1500", "READY=1", notify=1, timeout_stop_ms=20000)
+    board.unit("leaves", "notify", "READY=1", "sleep=300", "STOPPING=1", "sleep=700", "exit=0", notify=1, restart=init_kit.ON_FAILURE)
+    board.start()
+    board.wait_state("leaves", "ending")
+    assert board.wait_state("leaves", "inactive")["reason"] == "exited with code 0"
+    board.wait_state("slow", "running")
+    board.coracle("stop", "slow")
+    board.wait_state("slow", "stopping")
+    board.wait_state("slow", "inactive")
+
+
+def test_flood_of_notifications_keeps_pid_1_idle(board):
+    board.unit("flood", "notify", "READY=1", "flood=2000000000", notify=1)
+    board.unit("hello", "say", "hi")
+    board.start()
+    board.wait_state("flood", "running")
+    board.wait_state("hello", "running")
+    used = lambda: sum(map(int, pathlib.Path(f"/proc/{board.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    before, begin = used(), time.monotonic()
+    for _ in range(10):
+        board.coracle("status")
+        time.sleep(0.2)
+    ticks = used() - before
+    assert ticks / os.sysconf("SC_CLK_TCK") < 0.25 * (time.monotonic() - begin), ticks
+    assert set(board.status("flood")["says"]) == {"x"}
+    board.coracle("stop", "flood")
+    board.wait_state("flood", "inactive")
+
+
+def test_another_units_socket_is_out_of_reach(board):
+    board.unit("one", "notify", "READY=1", notify=1)
+    board.unit("two", "say", "x")
+    board.start()
+    one, two = board.wait_state("one", "running"), board.wait_state("two", "running")
+    host = {int(l.split()[2]): int(l.split()[1]) for c in board.children()
+            for l in pathlib.Path(f"/proc/{c}/status").read_text().splitlines() if l.startswith("NSpid:")}
+    assert os.listdir(f"/proc/{host[one['pid']]}/root/dev/notify") == ["socket"]
+    assert not os.path.exists(f"/proc/{host[two['pid']]}/root/dev/notify")
+    assert not os.path.exists(f"/proc/{host[two['pid']]}/root/run/coracle")
