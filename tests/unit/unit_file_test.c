@@ -136,7 +136,7 @@ static void bad_ones_say_where_and_what(void **state)
 		{ HEAD "Pull=sometimes\n", "takes missing" },
 		{ HEAD "[Service]\nRestart=maybe\n", "takes no (the default), on-success" },
 		{ HEAD "[Service]\nExecStartPre=/bin/x\n", "ExecStartPre= is not supported: no program of the host" },
-		{ HEAD "[Service]\nType=forking\n", "Type=notify: takes simple" },
+		{ HEAD "[Service]\nType=forking\n", "Type=forking: takes simple" },
 		{ HEAD "[Service]\nRestartSec=10\nRestartMaxDelaySec=5\n", "is less than RestartSec=" },
 		{ HEAD "[Unit]\nAfter=x.mount\n", "only .container, .service and .target units exist here" },
 		{ HEAD "[X-Coracle]\nCpuQuota=0%\n", "takes percent" },
