@@ -17,7 +17,7 @@ GNU_armv7 := arm-linux-gnueabihf
 GNU := $(GNU_$(TARGET))
 
 CC := $(P)/bin/musl-gcc
-CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -I$(P)/include
+CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -isystem $(P)/include
 CFLAGS := -std=c11 -Os -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Wno-format-truncation -Werror=format \
 	-ffile-prefix-map=$(CURDIR)/=
