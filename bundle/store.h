@@ -10,6 +10,7 @@
  *   images/sha256/<hex>/      manifest.json config.json admitted (key=value lines: ref, rule, key, payload digest); published by one rename
  *   bundles/<id>/             config.json, record.<format>.<features>
  *   state/slots               bundle/slots.h
+ *   state/clock               lib/clock.h
  *   tmp/<random>/             staging, flock'ed by its maker; an unlocked one is rubbish and any later writer removes it
  *   trash/                    renamed-away victims of gc
  *   partial/, config/, logs/, volumes/

@@ -108,6 +108,9 @@ static uint32_t classify(CURLcode code, const char *text)
 {
 	if (code == CURLE_OK)
 		return NET_OK;
+	/* mbedTLS lists all that is wrong; a certificate that is wrong in its dates alone is a matter of the clock. */
+	if (code == CURLE_PEER_FAILED_VERIFICATION && strstr(text, "validity") && !strstr(text, "signed by") && !strstr(text, "match"))
+		return NET_NOT_NOW;
 	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE)
 		return NET_CERTIFICATE;
 	/* mbedTLS: MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE, and what a 1.2-only server's hello means to a 1.3-only client */
@@ -175,6 +178,8 @@ static int exchange(CURL *c, const struct net_open *o, struct net_request *q)
 	code = curl_easy_perform(c);
 	send_head(&x);
 	end.failure = classify(code, text);
+	for (char *at = text; (at = strchr(at, '\n'));)
+		*at = at[1] ? ';' : '\0';
 	if (code != CURLE_OK)
 		snprintf(end.text, sizeof(end.text), "%.200s (curl %d)", text[0] ? text : curl_easy_strerror(code), (int)code);
 	curl_slist_free_all(headers);

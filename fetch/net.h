@@ -16,7 +16,7 @@
 
 enum { NET_MAGIC = 0x4e455431, NET_DATA_MAX = 65536, NET_SOCKET_FD = 3 };
 enum net_message { NET_HEAD = 1, NET_DATA, NET_END };
-enum net_failure { NET_OK, NET_LINK, NET_TLS_ALERT, NET_CERTIFICATE, NET_PROTOCOL };
+enum net_failure { NET_OK, NET_LINK, NET_TLS_ALERT, NET_CERTIFICATE, NET_NOT_NOW, NET_PROTOCOL };
 
 struct net_open {
 	uint32_t magic;

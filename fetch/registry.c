@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "auth.h"
@@ -253,6 +254,14 @@ static int link_get(struct link *l, const struct net_request *q, struct net_head
 	if (end.failure == NET_CERTIFICATE)
 		return err_set(e, -EKEYREJECTED, "%s:%s: its certificate does not verify: %s. Is the CA in certs.d, and the clock right?",
 			l->server, l->port, shown);
+	if (end.failure == NET_NOT_NOW) {
+		time_t now = time(NULL);
+		char clock[40] = "";
+
+		strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%SZ", gmtime(&now));
+		return err_set(e, -EAGAIN, "%s:%s: its certificate is not valid at %s, this board's time: %s. Is the clock right?",
+			l->server, l->port, clock, shown);
+	}
 	return err_set(e, end.failure == NET_PROTOCOL ? -EPROTO : -ECONNABORTED, "%s:%s: %s", l->server, l->port, shown);
 }
 

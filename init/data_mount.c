@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "dir.h"
 #include "job_child.h"
 #include "text.h"
@@ -89,10 +91,44 @@ static const char *advice(int error)
 		return "this kernel has no ext4: add the module to /etc/coracle/modules";
 	case EROFS:
 	case EACCES:
-		return "the disk is write-protected";
+		return "the disk is write-protected, and was not umounted cleanly: make it writable";
 	default:
 		return "tried again";
 	}
+}
+
+/* Never back: later than a time that was confirmed once it certainly is. */
+static void clock_forward(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct timespec now, saved = { .tv_sec = fd < 0 ? 0 : (time_t)clock_saved(fd) };
+
+	if (fd >= 0)
+		close(fd);
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (now.tv_sec >= saved.tv_sec)
+		return;
+	if (clock_settime(CLOCK_REALTIME, &saved) < 0)
+		fprintf(stderr, "clock: not set to the last confirmed time: %s\n", strerror(errno));
+	else
+		fprintf(stderr, "clock: it was before the last confirmed time; set to it\n");
+}
+
+/* 0 or an errno value. What a write-protected disk holds still runs; `status` says that nothing can be added. */
+static int mount_it(const char *device)
+{
+	static const unsigned long flags = MS_NOATIME | MS_NODEV;
+	static const char options[] = "errors=remount-ro";
+
+	/* EBUSY: a killed predecessor came this far. */
+	if (mount(device, "/data", "ext4", flags, options) == 0 || errno == EBUSY)
+		return 0;
+	if (errno != EROFS && errno != EACCES)
+		return errno;
+	if (mount(device, "/data", "ext4", flags | MS_RDONLY, options) < 0)
+		return errno;
+	fprintf(stderr, "%s: write-protected: mounted read-only\n", device);
+	return 0;
 }
 
 int data_mount(const struct board_conf *c)
@@ -115,12 +151,12 @@ int data_mount(const struct board_conf *c)
 		return job_say(JOB_RETRY, text);
 	}
 	snprintf(device, sizeof(device), "/dev/%s", s.device);
-	/* A killed predecessor may have come this far. */
-	if (mount(device, "/data", "ext4", MS_NOATIME | MS_NODEV, "errors=remount-ro") < 0 && errno != EBUSY) {
-		error = errno;
+	error = mount_it(device);
+	if (error) {
 		snprintf(text, sizeof(text), "%s: %s: %s", device, strerror(error), advice(error));
 		return job_say(JOB_RETRY, text);
 	}
+	clock_forward("/data");
 	snprintf(text, sizeof(text), "/data ext4 %s", s.device);
 	return job_say(JOB_DONE, text);
 }

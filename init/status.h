@@ -48,7 +48,7 @@ struct status {
 	uint32_t power;			/* enum status_power: what it is on its way to */
 	uint32_t net;			/* enum status_net */
 	uint32_t is_data_there;
-	uint32_t is_clock_floor;	/* the clock was behind the build and set to it */
+	uint32_t is_clock_floor;	/* the clock was behind the build and set to it; the mount job may have set it on to state/clock */
 	uint32_t is_host;		/* in namespaces on a host */
 	uint64_t boot_ms;		/* when PID 1 began */
 	char hostname[64];
