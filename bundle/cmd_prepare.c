@@ -108,6 +108,19 @@ static int take_slot(const struct options *o, struct store *store, struct err *e
 	return r;
 }
 
+/* Where a bundle is made when the disk takes no new directory: gone with the power, and made again after it. */
+#define SPARE_DIR "/run/coracle/bundles"
+
+static int make_spare(struct bundle_make *m, char *path, size_t size, const char *id, struct record_build *record, int *signal, struct err *e)
+{
+	compile_note("%s; the bundle is made in " SPARE_DIR " instead", e->text);
+	e->text[0] = '\0';
+	snprintf(path, size, SPARE_DIR "/%s", id);
+	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(SPARE_DIR, 0755) < 0 && errno != EEXIST))
+		return err_sys(e, errno, SPARE_DIR);
+	return bundle_make(m, record, signal, e);
+}
+
 static int make(const struct options *o, struct store *store, const struct unit_file *unit, struct span bytes, struct record_build *record,
 	int *signal, struct err *e)
 {
@@ -120,7 +133,9 @@ static int make(const struct options *o, struct store *store, const struct unit_
 	bundle_make_id(&o->digest, bytes, id);
 	snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
 	r = file_make_dirs(store_fd(store), "bundles", 0755, e);
-	return r < 0 ? r : bundle_make(&m, record, signal, e);
+	if (r == 0)
+		r = bundle_make(&m, record, signal, e);
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS ? make_spare(&m, path, sizeof(path), id, record, signal, e) : r;
 }
 
 /* Which key let the image in: told again when a unit starts from disk, without a pull before it. */

@@ -50,7 +50,8 @@ static int check_format(struct store *s, struct err *e)
 	if (r < 0)
 		return r;
 	r = strcmp(text, FORMAT) == 0 ? 0 : err_set(e, -EUCLEAN,
-		"%s: its format file is not of this version: this program reads \"coracle-store 1\"", s->path);
+		"%s: its format file is not of this version: this program reads \"coracle-store 1\"; "
+		"nothing of it was changed: take the software that made it, or another disk", s->path);
 	free(text);
 	return r;
 }
@@ -70,7 +71,7 @@ static int lock_fd(int fd, int how, int timeout_ms)
 
 int store_lock(struct store *s, bool exclusive, int timeout_ms, struct err *e)
 {
-	int fd = openat(s->root, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644), r;
+	int fd = openat(s->root, "lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0644), r;
 
 	if (fd < 0)
 		return err_sys(e, errno, "%s/lock", s->path);

@@ -40,14 +40,44 @@ static void memory_text(const struct status_unit *u, char *out, size_t size)
 	text_bytes(max, out + len + 1, size - len - 1);
 }
 
-static bool free_space(const struct status *s, uint64_t *out)
+static bool free_space(const struct status *s, uint64_t *out, bool *is_read_only)
 {
 	struct statvfs fs;
 
 	if (!s->is_data_there || statvfs(s->data_dir, &fs) < 0)
 		return false;
 	*out = (uint64_t)fs.f_bavail * fs.f_frsize;
+	*is_read_only = fs.f_flag & ST_RDONLY;
 	return true;
+}
+
+/* How often the kernel found the data partition's ext4 damaged since its last e2fsck; it stops writing to it, or using it, then. */
+static uint64_t damage(const struct status *s)
+{
+	const char *device = strrchr(s->data, ' ');
+	char path[64], text[32];
+	uint64_t errors;
+
+	if (!s->is_data_there || !device)
+		return 0;
+	snprintf(path, sizeof(path), "/sys/fs/ext4/%.31s/errors_count", device + 1);
+	return text_file(path, text, sizeof(text)) > 0 && text_u64(text, UINT64_MAX, &errors) ? errors : 0;
+}
+
+static void show_data(const struct status *s)
+{
+	uint64_t bytes, errors = damage(s);
+	bool is_read_only = false;
+
+	printf("data      %s%s", s->is_data_there ? "" : "not mounted: ", s->data);
+	if (free_space(s, &bytes, &is_read_only))
+		printf("  %llu MiB free", (unsigned long long)(bytes >> 20));
+	if (errors)
+		printf("  DAMAGED: the kernel found %llu errors; power off and run e2fsck -f on another machine",
+			(unsigned long long)errors);
+	else if (is_read_only)
+		printf("  READ-ONLY: write-protected, nothing can be pulled");
+	printf("\n");
 }
 
 static void network_text(const struct status *s, char *out, size_t size)
@@ -103,25 +133,18 @@ static void show_board(const struct status *s)
 {
 	char span[32], text[512], clock[32];
 	struct utsname u;
-	uint64_t bytes;
 
 	uname(&u);
 	text_span(text_now_ms() - s->boot_ms, span, sizeof(span));
 	printf("board     %s  up %s  kernel %s  coracle %s%s\n", s->hostname, span, u.release, s->version,
 		s->power == STATUS_POWER_OFF ? "  powering off" : s->power == STATUS_POWER_REBOOT ?
 		"  rebooting" : "");
-	if (!s->is_data_there) {
-		printf("data      not mounted: %s\n", s->data);
-	} else if (free_space(s, &bytes)) {
-		printf("data      %s  %llu MiB free\n", s->data, (unsigned long long)(bytes >> 20));
-	} else {
-		printf("data      %s\n", s->data);
-	}
+	show_data(s);
 	network_text(s, text, sizeof(text));
 	printf("network   %s\n", text);
 	clock_text(clock);
 	printf("clock     %s%s\n", clock, s->is_clock_floor ?
-		"  (began at the time of the build: no clock in hardware)" : "");
+		"  (no clock in hardware: began at the later of build and last confirmed time)" : "");
 	summary(s, text, sizeof(text));
 	printf("units     %s\n", text);
 	if (s->units_error[0] && s->count)
@@ -205,6 +228,7 @@ static void json_unit(const struct status_unit *u)
 static void json_board(const struct status *s)
 {
 	char text[512], clock[32];
+	bool is_read_only;
 	struct utsname u;
 	uint64_t bytes;
 
@@ -217,8 +241,9 @@ static void json_board(const struct status *s)
 	printf(",\"data\":{\"mounted\":%s", s->is_data_there ? "true" : "false");
 	json_pair("text", s->data);
 	json_pair("dir", s->data_dir);
-	if (free_space(s, &bytes))
-		printf(",\"free\":%llu", (unsigned long long)bytes);
+	if (free_space(s, &bytes, &is_read_only))
+		printf(",\"free\":%llu,\"read_only\":%s", (unsigned long long)bytes, is_read_only ? "true" : "false");
+	printf(",\"errors\":%llu", (unsigned long long)damage(s));
 	network_text(s, text, sizeof(text));
 	printf("}");
 	json_pair("network", text);
