@@ -1,23 +1,34 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the boards' tests: the demo inside the session's registry, and a factory of boards."""
-import pathlib, shutil
+import os, pathlib, shutil
 import pytest
 import board as board_kit
 import demo
+import images
 
 
 @pytest.fixture(scope="session")
 def etc(registry):
     """What `make run` gives a board as /etc/coracle, with this session's registry in it."""
     demo.push_all(registry)
-    demo.write_etc(registry)
+    demo.write_etc(registry, more=("big",))
     return registry.state / "etc"
 
 
 @pytest.fixture(scope="session")
 def first_disk(tmp_path_factory):
     """The disk that the first boot pulls onto, and later tests boot from."""
-    return board_kit.make_disk(tmp_path_factory.mktemp("disk") / "data.img")
+    return board_kit.make_disk(tmp_path_factory.mktemp("disk") / "data.img", 64)
+
+
+@pytest.fixture(scope="session")
+def big(registry, etc, tmp_path_factory):
+    """The signed image demo/big: 3 MiB of noise, which no processor runs."""
+    layout = tmp_path_factory.mktemp("big") / "image"
+    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[board_kit.pack.settings(board_kit.NAME)["TARGET"]]
+    images.make_image(layout, [[images.entry("big", os.urandom(3 << 20), mode=0o755)]], config={"Entrypoint": ["/big"]}, arch=arch)
+    registry.push(layout, "demo/big")
+    registry.sign("demo/big", registry.key("cosign"), identity="registry.demo:%d/demo/big" % registry.port)
 
 
 @pytest.fixture

@@ -8,6 +8,14 @@ import board as board_kit
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
+def debugfs(disk, *commands):
+    """What debugfs says to COMMANDS on the file system of a board's disk, which is not mounted."""
+    words = ["-R", commands[0]] if len(commands) == 1 else ["-f", "-"]
+    path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin", DEBUGFS_PAGER="cat")
+    return subprocess.run(["debugfs", "-w", *words, "%s?offset=%d" % (disk, 1 << 20)], env=path, input="\n".join(commands) + "\n",
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
 def seconds(clock):
     return calendar.timegm(time.strptime(clock, "%Y-%m-%d %H:%M:%SZ"))
 
@@ -126,6 +134,36 @@ def test_pull_heals_when_the_registry_comes(boot, registry, unit_text):
     assert board.poweroff() == 0
 
 
+def built(board):
+    config = (board_kit.pack.OUT / board.about["TARGET"] / "config.h").read_text()
+    return int(re.search(r"CONFIG_BUILD_STAMP (\d+)", config).group(1))
+
+
+def test_clock_of_1970(boot, registry):
+    """No RTC, and nothing kept: later than the build it certainly is; the registry's certificate is younger, which heals."""
+    board = boot(rtc="1970-01-01T00:00:00")
+    made = subprocess.run(["openssl", "x509", "-noout", "-startdate", "-in", str(registry.ca)], stdout=subprocess.PIPE, text=True).stdout
+    begin = calendar.timegm(time.strptime(made.strip().partition("=")[2], "%b %d %H:%M:%S %Y GMT"))
+    status = board.status()
+    assert status["clock_floor"] and built(board) <= seconds(status["clock"]) < begin
+    assert re.search(r"(?m)^clock     20\d\d-.*no clock in hardware", board.say("status"))
+    hello = board.wait_unit("hello", "backoff")
+    assert re.search(r"certificate is not valid at 20\d\d-.*this board's time.*Is the clock right", hello["reason"])
+    assert board.poweroff() == 0
+
+
+def test_clock_of_1970_after_a_pull(boot, first_disk):
+    """No RTC, but a time that a registry's certificate confirmed: the clock goes on from there, and pulls work."""
+    kept = int(debugfs(first_disk, "cat /state/clock").splitlines()[-1])
+    board = boot(disk=first_disk, rtc="1970-01-01T00:00:00")
+    board.wait_unit("hello", "running", timeout=60)
+    status = board.status()
+    assert kept > built(board) and status["clock_floor"] and seconds(status["clock"]) >= kept
+    assert "clock: it was before the last confirmed time" in board.say("log")
+    assert "no signature" in board.wait_unit("unsigned", "refused")["reason"]
+    assert board.poweroff() == 0
+
+
 def test_bad_units_do_not_hinder_the_others(boot, unit_text):
     board = boot(units={
         "good.container": unit_text(),
@@ -166,14 +204,72 @@ def test_corrupt_data_partition(boot, tmp_path):
     assert disk.read_bytes() == before      # nobody formatted anything
 
 
-def fill(disk, filler):
-    """Writes files into the image's file system until it takes no more, without mounting it."""
-    commands = "".join("write %s filler%d\n" % (filler, i) for i in range(disk.stat().st_size // filler.stat().st_size + 1))
-    (filler.parent / "commands").write_text(commands)
-    path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    out = subprocess.run(["debugfs", "-w", "-f", filler.parent / "commands", "%s?offset=%d" % (disk, 1 << 20)], env=path,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
-    assert "Could not allocate block" in out, out[-500:]
+def test_full_disk(boot, big, first_disk, unit_text, tmp_path):
+    """Not one free block: what is there runs, what would have to be pulled says why it is not, and is when there is room."""
+    disk = tmp_path / "full.img"
+    shutil.copy(first_disk, disk)
+    (tmp_path / "filler").write_bytes(os.urandom(1 << 20))
+    names = ["filler%d" % i for i in range(disk.stat().st_size >> 20)]
+    assert "Could not allocate block" in debugfs(disk, *("write %s %s" % (tmp_path / "filler", n) for n in names))
+    units = {"hello.container": unit_text(), "big.container": unit_text(name="big")}
+
+    board = boot(units=units, disk=disk)
+    board.wait_unit("hello", "running", timeout=60)
+    big = board.wait_unit("big", "backoff")
+    assert "No space left on device" in big["reason"], big
+    assert re.search(r"(?m)^data      /data ext4 vda1  0 MiB free", board.say("status"))
+    assert board.poweroff() == 0
+
+    debugfs(disk, *("rm " + n for n in names))
+    board = boot(units=units, disk=disk)
+    board.wait_unit("hello", "running", timeout=60)
+    board.wait_unit("big", "backoff", and_also=lambda u: u["digest"] and "Exec format" in u["reason"])  # it came as far as its exec
+    assert board.poweroff() == 0
+
+
+def test_write_protected_disk(boot, first_disk, tmp_path):
+    """What is on it runs; what would have to be pulled says why it is not."""
+    disk = tmp_path / "protected.img"
+    shutil.copy(first_disk, disk)
+    board = boot(disk=disk, drive="readonly=on")
+    board.wait_unit("hello", "running", timeout=60)
+    assert re.search(r"(?m)^data      /data ext4 vda1  \d+ MiB free  READ-ONLY: write-protected", board.say("status"))
+    assert board.status()["data"]["read_only"]
+    unsigned = board.wait_unit("unsigned", "refused")       # nothing of it would be written
+    assert "no signature" in unsigned["reason"]
+    board.say("restart hello")
+    board.wait_unit("hello", "running", and_also=lambda u: u["for_ms"] < 5000)
+    assert board.poweroff() == 0
+
+
+def test_damage_found_while_running(boot, big, etc, first_disk, unit_text, tmp_path):
+    """The disk's list of free blocks is noise: the kernel stops using the disk when it finds out, what runs runs on, `status` tells."""
+    disk = tmp_path / "damaged.img"
+    shutil.copy(first_disk, disk)
+    at = int(re.search(r"block bitmap at (\d+)", debugfs(disk, "stats")).group(1))
+    with open(disk, "r+b") as f:
+        f.seek((1 << 20) + at * 4096)
+        f.write(os.urandom(4096))
+    board = boot(units={"hello.container": (etc / "units/hello.container").read_text(), "big.container": unit_text(name="big")}, disk=disk)
+    hello = board.wait_unit("hello", "running", timeout=60)
+    assert board.wait_unit("big", "backoff")["reason"]
+    assert board.status()["data"]["errors"] > 0
+    assert re.search(r"(?m)^data      /data ext4 vda1.* DAMAGED: the kernel found \d+ errors.*e2fsck", board.say("status"))
+    assert board.unit("hello")["pid"] == hello["pid"]
+    assert board.poweroff() == 0
+
+
+def test_a_store_of_a_later_version(boot, first_disk, tmp_path):
+    """Nothing of it is used or changed, and it is said."""
+    disk = tmp_path / "later.img"
+    shutil.copy(first_disk, disk)
+    (tmp_path / "format").write_text("coracle-store 7\n")
+    debugfs(disk, "rm format", "write %s format" % (tmp_path / "format"))
+    board = boot(disk=disk)
+    for name in ("hello", "unsigned"):
+        assert "not of this version" in board.wait_unit(name, "backoff")["reason"]
+    assert board.poweroff() == 0
+    assert "coracle-store 7" in debugfs(disk, "cat /format")
 
 
 def test_no_network_card(boot):

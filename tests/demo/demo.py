@@ -49,15 +49,15 @@ def push_all(demo):
     stamp.write_text(want)
 
 
-def write_etc(demo):
-    """What the board trusts, knows and runs: policy, password, CA, key, units."""
+def write_etc(demo, more=()):
+    """What the board trusts, knows and runs: policy (of the images MORE, too), password, CA, key, units."""
     etc, host = demo.state / "etc", "%s:%d" % (NAME, demo.port)
     shutil.rmtree(etc, ignore_errors=True)
     (etc / "keys").mkdir(parents=True)
     (etc / "units").mkdir()
     shutil.copy(demo.key("cosign").pub, etc / "keys/cosign.pub")
     (etc / "policy.json").write_text(registry.policy(
-        {"%s/demo/%s" % (host, name): "/etc/coracle/keys/cosign.pub" for name in ("hello", "unsigned", "stranger")}))
+        {"%s/demo/%s" % (host, name): "/etc/coracle/keys/cosign.pub" for name in ("hello", "unsigned", "stranger", *more)}))
     demo.login_file(etc / "auth.json", host)
     demo.certs_dir(etc / "certs.d", host)
     for unit in sorted((keys.ROOT / "boards/common/units").glob("*.container")):

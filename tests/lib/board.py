@@ -19,9 +19,10 @@ def make_disk(path, mib=256):
 
 class Board:
     """FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
-    CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words."""
+    CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
+    of -drive."""
 
-    def __init__(self, folder, etc, disk, name=NAME, net=True, conf=None, rtc=None, memory=512, append=""):
+    def __init__(self, folder, etc, disk, name=NAME, net=True, conf=None, rtc=None, memory=512, append="", drive=""):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
         about = self.about
@@ -29,7 +30,7 @@ class Board:
                                               "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
         devices = re.findall(r"-device (\S+)", about["DEVICES"])
         if disk:
-            words += ["-drive", "id=d0,file=%s,format=raw,if=none,cache=writethrough" % disk]
+            words += ["-drive", "id=d0,file=%s,format=raw,if=none,cache=writethrough%s" % (disk, drive and "," + drive)]
         if net:
             words += ["-netdev", "user,id=n0"]
         for device in devices:
