@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,36 +52,147 @@ static int say_signatures(yyjson_val *root)
 	return file_write_all(1, &out, sizeof(out)) < 0;
 }
 
+#define BUNDLE_TYPE "application/vnd.dev.sigstore.bundle"
+
+static bool starts(yyjson_val *text, const char *with)
+{
+	return yyjson_is_str(text) && strncmp(yyjson_get_str(text), with, strlen(with)) == 0;
+}
+
+static void add(struct judge_descriptors *out, yyjson_val *descriptor)
+{
+	struct judge_descriptor *d = &out->item[out->count];
+
+	if (out->count == CONFIG_SIGNATURES_MAX)
+		return;
+	put(d->digest, sizeof(d->digest), yyjson_obj_get(descriptor, "digest"));
+	d->size = yyjson_get_uint(yyjson_obj_get(descriptor, "size"));
+	out->count++;
+}
+
+static int say_referrers(yyjson_val *root)
+{
+	static struct judge_descriptors out;
+	yyjson_val *list = yyjson_obj_get(root, "manifests"), *item;
+	size_t at, max;
+
+	yyjson_arr_foreach(list, at, max, item) {
+		yyjson_val *type = yyjson_obj_get(item, "artifactType");
+
+		if (!type || starts(type, BUNDLE_TYPE) || starts(type, "application/vnd.oci.empty.v1"))
+			add(&out, item);
+	}
+	return file_write_all(1, &out, sizeof(out)) < 0;
+}
+
+static int say_referrer(yyjson_val *root)
+{
+	static struct judge_descriptors out;
+	yyjson_val *layers = yyjson_obj_get(root, "layers"), *layer = yyjson_arr_get_first(layers);
+
+	if (yyjson_arr_size(layers) == 1 && starts(yyjson_obj_get(layer, "mediaType"), BUNDLE_TYPE))
+		add(&out, layer);
+	return file_write_all(1, &out, sizeof(out)) < 0;
+}
+
+/* protobuf's JSON mapping takes both alphabets, with padding or without: into the standard one. */
+static void put_base64(char *out, size_t size, yyjson_val *text)
+{
+	put(out, size - 3, text);
+	for (char *c = out; *c; c++)
+		*c = *c == '-' ? '+' : *c == '_' ? '/' : *c;
+	while (strlen(out) % 4)
+		strcat(out, "=");
+}
+
+static bool is_bundle(yyjson_val *type)
+{
+	static const char *const types[] = {
+		BUNDLE_TYPE ".v0.3+json", BUNDLE_TYPE "+json;version=0.1", BUNDLE_TYPE "+json;version=0.2", BUNDLE_TYPE "+json;version=0.3",
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (yyjson_equals_str(type, types[i]))
+			return true;
+	return false;
+}
+
+/* Exactly one signature; a certificate instead of a key, or no envelope, is something else. */
+static int say_bundle(yyjson_val *root)
+{
+	static struct judge_bundle out;
+	yyjson_val *envelope = yyjson_obj_get(root, "dsseEnvelope"), *list = yyjson_obj_get(envelope, "signatures");
+	yyjson_val *key = yyjson_obj_get(yyjson_obj_get(root, "verificationMaterial"), "publicKey");
+	yyjson_val *hint = yyjson_obj_get(key, "hint"), *signature = yyjson_arr_get_first(list), *id = yyjson_obj_get(signature, "keyid");
+
+	if (!is_bundle(yyjson_obj_get(root, "mediaType")) || !key || yyjson_arr_size(list) != 1 ||
+	    !yyjson_equals_str(yyjson_obj_get(envelope, "payloadType"), "application/vnd.in-toto+json"))
+		return 1;
+	if (yyjson_get_len(hint) && yyjson_get_len(id) && strcmp(yyjson_get_str(hint), yyjson_get_str(id)) != 0)
+		return 1;
+	put_base64(out.payload, sizeof(out.payload), yyjson_obj_get(envelope, "payload"));
+	put_base64(out.signature, sizeof(out.signature), yyjson_obj_get(signature, "sig"));
+	return file_write_all(1, &out, sizeof(out)) < 0;
+}
+
+static int say_index(struct span json, const char *platform)
+{
+	static struct judge_descriptors out;
+	struct platform p;
+	struct descriptor found;
+	struct err e = { "" };
+	int r = platform_parse(platform, &p, &e);
+
+	r = r < 0 ? r : image_index_choose(json, &p, &found, &e);
+	if (r == 0) {
+		memcpy(out.item[0].digest, digest_text(&found.digest).text, sizeof(out.item[0].digest));
+		out.item[0].size = found.size;
+		out.count = 1;
+	}
+	span_copy(span_of(e.text, strnlen(e.text, sizeof(out.text) - 1)), out.text, sizeof(out.text));
+	return file_write_all(1, &out, sizeof(out)) < 0;
+}
+
 static int say_token(yyjson_val *root)
 {
 	static struct judge_token out;
+	uint64_t life = yyjson_get_uint(yyjson_obj_get(root, "expires_in"));
 
 	put(out.token, sizeof(out.token), yyjson_obj_get(root, "token"));
 	if (!out.token[0])
 		put(out.token, sizeof(out.token), yyjson_obj_get(root, "access_token"));
+	out.expires_in_s = life == 0 ? 60 : life > 86400 ? 86400 : (uint32_t)life;
 	return file_write_all(1, &out, sizeof(out)) < 0;
 }
 
-int judge_main(const char *what)
+int judge_main(const char *what, const char *argument)
 {
+	static const struct { const char *what; int (*say)(yyjson_val *root); } kinds[] = {
+		{ "signatures", say_signatures }, { "referrers", say_referrers }, { "referrer", say_referrer }, { "bundle", say_bundle },
+		{ "token", say_token },
+	};
 	size_t len;
 	char *text = read_all(&len);
-	yyjson_doc *doc = text ? yyjson_read(text, len, 0) : NULL;
+	yyjson_doc *doc;
 
-	if (!doc)
-		return 1;
-	return strcmp(what, "token") == 0 ? say_token(yyjson_doc_get_root(doc)) : say_signatures(yyjson_doc_get_root(doc));
+	if (text && argument && strcmp(what, "index") == 0)
+		return say_index(span_of(text, len), argument);
+	doc = text ? yyjson_read(text, len, 0) : NULL;
+	for (size_t i = 0; doc && i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(what, kinds[i].what) == 0)
+			return kinds[i].say(yyjson_doc_get_root(doc));
+	return 1;
 }
 
 static const struct sock_filter filter[] = { FILTER_BEGIN, FILTER_START, FILTER_END };
 
-static int ask(int exe, const char *what, struct span in, void *out, size_t size, struct err *e)
+static int ask(int exe, const char *what, const char *argument, struct span in, void *out, size_t size, struct err *e)
 {
 	struct jail_spec spec = {
 		.name = "judge", .uid = CONFIG_UID_JUDGE, .memory_max = 96ull << 20, .fds_max = 8,
 		.filter = filter, .filter_len = sizeof(filter) / sizeof(*filter),
 	};
-	char *argv[] = { (char *)"coracle-fetch", (char *)"--jail-judge", (char *)what, NULL };
+	char *argv[] = { (char *)"coracle-fetch", (char *)"--jail-judge", (char *)what, (char *)argument, NULL };
 	int to[2] = { -1, -1 }, from[2] = { -1, -1 }, r;
 	struct jail jail = { 0, -1 };
 	ssize_t n = -1;
@@ -115,7 +227,7 @@ out:
 
 int judge_signatures(int exe, struct span manifest, struct judge_signatures *out, struct err *e)
 {
-	int r = ask(exe, "signatures", manifest, out, sizeof(*out), e);
+	int r = ask(exe, "signatures", NULL, manifest, out, sizeof(*out), e);
 
 	if (r == 0 && out->count > CONFIG_SIGNATURES_MAX)
 		return -EBADMSG;
@@ -126,9 +238,47 @@ int judge_signatures(int exe, struct span manifest, struct judge_signatures *out
 	return r;
 }
 
+static int ask_descriptors(int exe, const char *what, const char *argument, struct span json, struct judge_descriptors *out, struct err *e)
+{
+	int r = ask(exe, what, argument, json, out, sizeof(*out), e);
+
+	if (r == 0 && out->count > CONFIG_SIGNATURES_MAX)
+		return -EBADMSG;
+	for (uint32_t i = 0; r == 0 && i < out->count; i++)
+		out->item[i].digest[sizeof(out->item[i].digest) - 1] = '\0';
+	out->text[sizeof(out->text) - 1] = '\0';
+	return r;
+}
+
+int judge_referrers(int exe, struct span index, struct judge_descriptors *out, struct err *e)
+{
+	return ask_descriptors(exe, "referrers", NULL, index, out, e);
+}
+
+int judge_referrer(int exe, struct span manifest, struct judge_descriptors *out, struct err *e)
+{
+	return ask_descriptors(exe, "referrer", NULL, manifest, out, e);
+}
+
+int judge_index(int exe, struct span index, const struct platform *p, struct judge_descriptors *out, struct err *e)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%s/%s%s%s", p->os, p->arch, p->variant[0] ? "/" : "", p->variant);
+	return ask_descriptors(exe, "index", text, index, out, e);
+}
+
+int judge_bundle(int exe, struct span json, struct judge_bundle *out, struct err *e)
+{
+	int r = ask(exe, "bundle", NULL, json, out, sizeof(*out), e);
+
+	out->payload[sizeof(out->payload) - 1] = out->signature[sizeof(out->signature) - 1] = '\0';
+	return r;
+}
+
 int judge_token(int exe, struct span json, struct judge_token *out, struct err *e)
 {
-	int r = ask(exe, "token", json, out, sizeof(*out), e);
+	int r = ask(exe, "token", NULL, json, out, sizeof(*out), e);
 
 	out->token[sizeof(out->token) - 1] = '\0';
 	for (const char *c = out->token; r == 0 && *c; c++)

@@ -86,6 +86,8 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 	take_header(at, len, "location:", x->head.location, sizeof(x->head.location));
 	if (!x->head.authenticate[0] || strncasecmp(x->head.authenticate, "bearer", 6) != 0)
 		take_header(at, len, "www-authenticate:", x->head.authenticate, sizeof(x->head.authenticate));
+	if (len > 5 && strncasecmp(at, "link:", 5) == 0 && memmem(at, len, "rel=\"next\"", 10))
+		take_header(at, len, "link:", x->head.link, sizeof(x->head.link));
 	if (len > 15 && strncasecmp(at, "content-length:", 15) == 0)
 		x->head.content_length = strtoll(at + 15, NULL, 10);
 	return len * one;

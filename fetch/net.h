@@ -41,6 +41,7 @@ struct net_head {
 	char content_type[128];
 	char location[2048];
 	char authenticate[1024];
+	char link[1024];	/* the first Link with rel="next" */
 };
 
 struct net_end {

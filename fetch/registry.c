@@ -205,6 +205,7 @@ static void end_texts(struct net_head *h)
 	h->content_type[sizeof(h->content_type) - 1] = '\0';
 	h->location[sizeof(h->location) - 1] = '\0';
 	h->authenticate[sizeof(h->authenticate) - 1] = '\0';
+	h->link[sizeof(h->link) - 1] = '\0';
 }
 
 /* One request on an open link. The body goes to SINK for status 200 only. */
@@ -537,4 +538,24 @@ int registry_get_bytes(struct registry *r, const char *path, const char *accept,
 	*out = b.at;
 	*len = b.len;
 	return 0;
+}
+
+void registry_next_page(const struct registry *r, const struct net_head *head, const char *below, char *path, size_t size)
+{
+	char prefix[700];
+	const char *open = strchr(head->link, '<'), *at = open ? strchr(open + 1, '/') : NULL, *end = at ? strchr(at, '>') : NULL;
+
+	path[0] = '\0';
+	if (!end)
+		return;
+	if (at[1] == '/')	/* an absolute URL: of the same registry, or it would not answer to this path */
+		at = strchr(at + 2, '/');
+	snprintf(prefix, sizeof(prefix), "/v2/%s/", r->ref.repo);
+	if (!at || at >= end || strncmp(at, prefix, strlen(prefix)) != 0 || strncmp(at + strlen(prefix), below, strlen(below)) != 0)
+		return;
+	at += strlen(prefix);
+	for (const char *c = at; c < end; c++)
+		if (*c <= ' ' || *c >= 127)
+			return;
+	span_copy(span_of(at, (size_t)(end - at)), path, size);
 }

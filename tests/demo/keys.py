@@ -5,6 +5,7 @@ import base64, hashlib, json, os, pathlib, subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("CORACLE_CACHE") or pathlib.Path.home() / ".cache/coracle")
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 NAMES = "DNS:registry.demo,DNS:localhost,IP:127.0.0.1,IP:10.0.2.2"
 
 
@@ -48,7 +49,7 @@ def make_ca(folder, names=NAMES):
 
 
 class Key:
-    """One signing key, made by cosign: NAME.key for cosign, NAME.pem the same for openssl, NAME.pub the public half."""
+    """One signing key, made by cosign or imported: NAME.key for cosign, NAME.pem the same for openssl, NAME.pub the public half."""
 
     def __init__(self, folder, name):
         self.name, self.folder = name, pathlib.Path(folder)
@@ -57,6 +58,16 @@ class Key:
         if not self.pub.exists():
             run(cosign(), "generate-key-pair", "--output-key-prefix", name, cwd=self.folder, env=cosign_env(self.folder))
             run("openssl", "pkey", "-inform", "DER", "-out", self.pem, stdin_bytes=self.decrypted())
+
+    @classmethod
+    def imported(cls, folder, name, *algorithm):
+        """A key by openssl (ALGORITHM: words for genpkey), imported into cosign 3."""
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / (name + ".pub")).exists():
+            run("openssl", "genpkey", "-quiet", "-algorithm", *algorithm, "-out", folder / (name + ".pem"))
+            run(cosign3(), "import-key-pair", "--key", name + ".pem", "--output-key-prefix", name, cwd=folder, env=cosign_env(folder))
+        return cls(folder, name)
 
     def decrypted(self):
         """PKCS#8 DER out of cosign's key file: scrypt, then NaCl's secretbox. (cosign's own import-key-pair is broken in
@@ -79,9 +90,32 @@ def cosign():
     return tool("trixie", "cosign", "usr/bin/cosign")
 
 
+def cosign3():
+    """The newer line, whose default is the bundle form; it also imports keys of any kind."""
+    return tool("sid", "cosign", "usr/bin/cosign")
+
+
 def cosign_env(home):
     """No word to the network but to the registry, no file outside HOME."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "COSIGN_PASSWORD": "", "TUF_ROOT": str(home / "tuf")}
+
+
+def statement(digest, **more):
+    """The in-toto statement that cosign 3 signs. MORE goes over it."""
+    made = {"_type": "https://in-toto.io/Statement/v1", "subject": [{"digest": {"sha256": digest[7:]}, "annotations": {}}],
+            "predicateType": "https://sigstore.dev/cosign/sign/v1", "predicate": {}}
+    made.update(more)
+    return json.dumps(made, separators=(",", ":")).encode()
+
+
+def bundle_by_hand(key, statement_bytes, **more):
+    """A v0.3 bundle with openssl: the DSSE pre-authentication encoding is signed. MORE goes over the envelope."""
+    kind = "application/vnd.in-toto+json"
+    message = b"DSSEv1 %d %s %d " % (len(kind), kind.encode(), len(statement_bytes)) + statement_bytes
+    envelope = {"payload": base64.b64encode(statement_bytes).decode(), "payloadType": kind,
+                "signatures": [{"sig": key.signature_by_hand(message)}]}
+    envelope.update(more)
+    return json.dumps({"mediaType": BUNDLE, "verificationMaterial": {"publicKey": {"hint": ""}}, "dsseEnvelope": envelope}).encode()
 
 
 def payload(identity, digest, **more):

@@ -197,6 +197,27 @@ class Registry:
             *(("--recursive",) if recursive else ()), *[w for k, v in (annotations or {}).items() for w in ("-a", "%s=%s" % (k, v))],
             "%s/%s@%s" % (self.host, name, self.digest(name, tag)), env=keys.cosign_env(self.keys))
 
+    def sign_bundle(self, name, key, tag="1", form="bundle"):
+        """By cosign 3: the bundle form, found through the referrers' fallback tag; FORM "sig": its older form."""
+        run(keys.cosign3(), "sign", "--yes", "--key", key.key, "--tlog-upload=false", "--use-signing-config=false",
+            "--new-bundle-format=%s" % ("true" if form == "bundle" else "false"),
+            "--registry-cacert", self.ca, "--registry-username", self.user, "--registry-password", self.password,
+            *(() if form == "bundle" else ("--sign-container-identity", "%s/%s" % (self.host, name))),
+            "%s/%s@%s" % (self.host, name, self.digest(name, tag)), env=keys.cosign_env(self.keys))
+
+    def refer(self, name, digest, bundle, layer_type=keys.BUNDLE, artifact=keys.BUNDLE):
+        """BUNDLE's bytes as a referrer of DIGEST, listed under the fallback tag beside what is there."""
+        layer = dict(self.put_blob(name, bundle), mediaType=layer_type)
+        config = dict(self.put_blob(name, b"{}"), mediaType="application/vnd.oci.empty.v1+json")
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": images.MANIFEST, "artifactType": artifact, "config": config,
+                               "layers": [layer], "subject": {"mediaType": images.MANIFEST, "digest": digest, "size": 1}}).encode()
+        self.put_manifest(name, sha256(manifest), manifest)
+        tag = digest.replace(":", "-")
+        code, _, body = self.request("GET", "/v2/%s/manifests/%s" % (name, tag), headers={"Accept": images.INDEX})
+        index = json.loads(body) if code == 200 else {"schemaVersion": 2, "mediaType": images.INDEX, "manifests": []}
+        index["manifests"].append({"mediaType": images.MANIFEST, "digest": sha256(manifest), "size": len(manifest), "artifactType": artifact})
+        self.put_manifest(name, tag, json.dumps(index).encode(), images.INDEX)
+
     def sign_by_hand(self, name, key, tag="1", payload=None, signature=None, digest=None, identity=None):
         """The same form with openssl, so that a test can twist any part of it: PAYLOAD the bytes that are stored and signed,
         SIGNATURE the base64 text stored instead of the right one, DIGEST whose .sig tag it goes to."""
@@ -211,10 +232,10 @@ class Registry:
 
 
 def policy(rules):
-    """policy.json(5) that rejects everything but RULES = {"host:port/name": path of the public key, or a requirement}."""
+    """policy.json(5) that rejects everything but RULES = {"host:port/name": path of the public key, a requirement, or a list of them}."""
     def requirement(rule):
-        if isinstance(rule, dict):
-            return [rule]
+        if isinstance(rule, (dict, list)):
+            return rule if isinstance(rule, list) else [rule]
         return [{"type": "sigstoreSigned", "keyPath": str(rule), "signedIdentity": {"type": "matchRepository"}}]
     return json.dumps({"default": [{"type": "reject"}],
                        "transports": {"docker": {scope: requirement(rule) for scope, rule in rules.items()}}}, indent=1) + "\n"
