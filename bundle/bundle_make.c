@@ -250,7 +250,7 @@ static int make_all(struct make *m, struct record_build *out)
 	return r;
 }
 
-int bundle_make(const struct bundle_make *in, struct record_build *out, int *stop_signal, struct err *e)
+int bundle_make(const struct bundle_make *in, struct record_build *out, struct bundle_told *told, struct err *e)
 {
 	struct make *m = calloc(1, sizeof(*m));
 	int r;
@@ -262,7 +262,9 @@ int bundle_make(const struct bundle_make *in, struct record_build *out, int *sto
 	m->dir = m->root = -1;
 	r = read_image(m);
 	if (r == 0)
-		r = *stop_signal = oci_config_stop_signal(in->unit, m->image, e);
+		r = told->stop_signal = oci_config_stop_signal(in->unit, m->image, e);
+	if (r > 0)
+		told->health = m->image->health;
 	if (r > 0)
 		r = find_layers(m);
 	if (r == 0)

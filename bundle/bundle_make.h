@@ -19,9 +19,15 @@ struct bundle_make {
 	bool may_lack_files;		/* the disk may be full: go on with the record alone, with a note */
 };
 
-/* Fills *OUT with the record and *STOP_SIGNAL. -ENOENT, -EUCLEAN: the store lacks the image or part of it; -EINVAL, -ENOTSUP, -EBADMSG, -EFBIG:
+/* What PID 1 is told of an image beside the record. */
+struct bundle_told {
+	int stop_signal;
+	struct unit_health health;
+};
+
+/* Fills *OUT with the record, and *TOLD. -ENOENT, -EUCLEAN: the store lacks the image or part of it; -EINVAL, -ENOTSUP, -EBADMSG, -EFBIG:
  * image or unit ask for what cannot be; else the disk. Blocks on it. Changes the working directory. */
-int bundle_make(const struct bundle_make *m, struct record_build *out, int *stop_signal, struct err *e);
+int bundle_make(const struct bundle_make *m, struct record_build *out, struct bundle_told *told, struct err *e);
 
 /* First 32 hex digits of sha256(digest text, unit file bytes, record format). */
 enum { BUNDLE_ID_LEN = 32 };

@@ -73,7 +73,8 @@ static int create(const struct options *o, struct err *e)
 	struct unit_file *unit = NULL;
 	struct store *store = NULL;
 	struct digest digest;
-	int signal, lock = -1, r;
+	struct bundle_told told;
+	int lock = -1, r;
 
 	if (!record)
 		return err_sys(e, ENOMEM, "%s", o->bundle);
@@ -91,7 +92,7 @@ static int create(const struct options *o, struct err *e)
 		r = bundle_path(o->bundle, path, e);
 	if (r == 0) {
 		m = (struct bundle_make){ .store = store, .store_path = store_path, .digest = &digest, .unit = unit, .bundle = path };
-		r = bundle_make(&m, record, &signal, e);
+		r = bundle_make(&m, record, &told, e);
 	}
 	if (lock >= 0)
 		close(lock);

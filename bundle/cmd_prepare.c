@@ -111,18 +111,19 @@ static int take_slot(const struct options *o, struct store *store, struct err *e
 /* Where a bundle is made when the disk takes no new directory: gone with the power, and made again after it. */
 #define SPARE_DIR "/run/coracle/bundles"
 
-static int make_spare(struct bundle_make *m, char *path, size_t size, const char *id, struct record_build *record, int *signal, struct err *e)
+static int make_spare(struct bundle_make *m, char *path, size_t size, const char *id, struct record_build *record,
+	struct bundle_told *told, struct err *e)
 {
 	compile_note("%s; the bundle is made in " SPARE_DIR " instead", e->text);
 	e->text[0] = '\0';
 	snprintf(path, size, SPARE_DIR "/%s", id);
 	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(SPARE_DIR, 0755) < 0 && errno != EEXIST))
 		return err_sys(e, errno, SPARE_DIR);
-	return bundle_make(m, record, signal, e);
+	return bundle_make(m, record, told, e);
 }
 
 static int make(const struct options *o, struct store *store, const struct unit_file *unit, struct span bytes, struct record_build *record,
-	int *signal, struct err *e)
+	struct bundle_told *told, struct err *e)
 {
 	char store_path[PATH_MAX], path[PATH_MAX + BUNDLE_ID_LEN + 16], id[BUNDLE_ID_LEN + 1];
 	struct bundle_make m = { .store = store, .store_path = store_path, .digest = &o->digest, .unit = unit, .bundle = path, .may_lack_files = true };
@@ -134,8 +135,8 @@ static int make(const struct options *o, struct store *store, const struct unit_
 	snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
 	r = file_make_dirs(store_fd(store), "bundles", 0755, e);
 	if (r == 0)
-		r = bundle_make(&m, record, signal, e);
-	return r == -ENOSPC || r == -EDQUOT || r == -EROFS ? make_spare(&m, path, sizeof(path), id, record, signal, e) : r;
+		r = bundle_make(&m, record, told, e);
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS ? make_spare(&m, path, sizeof(path), id, record, told, e) : r;
 }
 
 /* Which key let the image in: told again when a unit starts from disk, without a pull before it. */
@@ -149,7 +150,7 @@ static void read_signer(const struct options *o, struct store *store, char *sign
 	store_image_free(&image);
 }
 
-static int prepare(const struct options *o, int *signal, struct job_result *result, struct err *e)
+static int prepare(const struct options *o, struct bundle_told *told, struct job_result *result, struct err *e)
 {
 	struct record_build *record = malloc(sizeof(*record));
 	struct unit_file *unit = NULL;
@@ -170,7 +171,7 @@ static int prepare(const struct options *o, int *signal, struct job_result *resu
 	if (r == 0)
 		r = lock = store_lock(store, false, 10000, e);
 	if (r >= 0)
-		r = make(o, store, unit, span_of(bytes, len), record, signal, e);
+		r = make(o, store, unit, span_of(bytes, len), record, told, e);
 	if (r == 0) {
 		r = file_write_all(o->record_fd, record->bytes, record->used);
 		if (r < 0)
@@ -215,14 +216,16 @@ int cmd_prepare(int argc, char **argv)
 	struct job_result r = { 0 };
 	struct err e = { "" };
 	struct options o;
-	int signal = 0, code;
+	struct bundle_told told = { 0 };
+	int code;
 
 	if (!parse(&o, argc, argv))
 		return usage();
 	umask(022);	/* base/ is seen by the container's user */
-	code = prepare(&o, &signal, &r, &e);
+	code = prepare(&o, &told, &r, &e);
 	r.code = outcome(code);
-	r.stop_signal = code == 0 ? (uint32_t)signal : 0;
+	r.stop_signal = code == 0 ? (uint32_t)told.stop_signal : 0;
+	r.health = told.health;
 	snprintf(r.text, sizeof(r.text), "%s", code < 0 ? e.text : "prepared");
 	span_copy(span_str(o.digest_text), r.digest, sizeof(r.digest));
 	job_send(o.result_fd, &r);

@@ -74,6 +74,44 @@ static int text(const struct jv *object, const char *key, const char **out, stru
 	return jv_str(&j, out, e);
 }
 
+static int nanoseconds(const struct jv *object, const char *key, uint32_t *ms, struct err *e)
+{
+	struct jv j = jv_get(object, key);
+	uint64_t ns = 0;
+	int r = jv_u64(&j, UINT32_MAX * 1000000ull, &ns, e);
+
+	*ms = (uint32_t)(ns / 1000000);
+	return r;
+}
+
+/* ["NONE"], ["CMD", "argv"...], ["CMD-SHELL", "line"]; not in image-spec, yet in most images that have one. */
+static int health(struct image_config *c, const struct jv *run, struct err *e)
+{
+	struct jv check = jv_get(run, "Healthcheck"), test = jv_get(&check, "Test"), retries = jv_get(&check, "Retries");
+	struct unit_health *h = &c->health;
+	struct image_list words = { .count = 0 };
+	int r = strings(&test, &words, e);
+
+	if (r == 0)
+		r = nanoseconds(&check, "Interval", &h->interval_ms, e);
+	if (r == 0)
+		r = nanoseconds(&check, "Timeout", &h->timeout_ms, e);
+	if (r == 0)
+		r = nanoseconds(&check, "StartPeriod", &h->start_period_ms, e);
+	if (r == 0)
+		r = jv_u32(&retries, &h->retries, e);
+	if (r < 0 || words.count < 2 || (strcmp(words.at[0], "CMD") != 0 && strcmp(words.at[0], "CMD-SHELL") != 0))
+		return r;
+	h->kind = UNIT_HEALTH_CMD;
+	if (words.at[0][3] && (!unit_health_add(h, "/bin/sh") || !unit_health_add(h, "-c")))
+		return -EFBIG;
+	for (uint32_t i = 1; i < words.count; i++)
+		if (!unit_health_add(h, words.at[i]))
+			return err_set(e, -EFBIG, "%s: longer than %d bytes: HealthCmd= in the unit overrides it", test.path,
+				UNIT_HEALTH_ARG_MAX);
+	return 0;
+}
+
 static int read_all(struct image_config *c, const struct jv *root, struct err *e)
 {
 	struct jv run = jv_get(root, "config"), entrypoint = jv_get(&run, "Entrypoint"), cmd = jv_get(&run, "Cmd");
@@ -96,6 +134,8 @@ static int read_all(struct image_config *c, const struct jv *root, struct err *e
 		r = strings(&env, &c->env, e);
 	if (r == 0)
 		r = volumes(&dirs, &c->volumes, e);
+	if (r == 0)
+		r = health(c, &run, e);
 	if (r == 0)
 		r = layers(c, root, e);
 	return r;

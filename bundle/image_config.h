@@ -11,6 +11,7 @@
 #include "digest.h"
 #include "err.h"
 #include "span.h"
+#include "unit_table.h"
 #include "config.h"
 
 enum { IMAGE_LIST_MAX = 1024 };
@@ -25,6 +26,7 @@ struct image_config {
 	void *doc;			/* the parsed document; image_config_free */
 	const char *architecture, *user, *workdir, *stop_signal;	/* "" where not said */
 	struct image_list entrypoint, cmd, env, volumes;
+	struct unit_health health;	/* HEALTHCHECK of Docker's image format; kind UNIT_HEALTH_UNSAID: none */
 	uint32_t diff_ids;
 	struct digest diff_id[CONFIG_LAYERS_MAX];
 };

@@ -47,6 +47,8 @@ struct unit_file {
 	uint32_t restart;			/* enum unit_restart */
 	uint32_t restart_sec_ms, restart_max_sec_ms, timeout_start_ms, timeout_stop_ms;
 	bool has_restart_max;
+	struct unit_health health;
+	uint32_t on_failure;			/* enum unit_on_failure */
 	uint32_t type, notify, watchdog_ms;	/* enum unit_type, unit_notify; 0: none */
 	bool remains;				/* RemainAfterExit= */
 	uint16_t exit_success[UNIT_EXITS_MAX], exit_prevent[UNIT_EXITS_MAX], exit_force[UNIT_EXITS_MAX];

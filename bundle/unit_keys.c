@@ -18,7 +18,7 @@
 #define NO_HOOKS "no program of the host is run for a container: do it in the image, or in a unit of its own that this one is After="
 #define NO_BRIDGE "there are no bridges or networks here: Network=host or Network=none"
 #define NO_USERNS "user namespaces of units are not there yet: take it out"
-#define NO_HEALTH "health checks by command are not there yet: take it out"
+#define NO_HEALTH "HealthStartPeriod= is the time in which failures do not count"
 #define NO_SELINUX "there is no SELinux here"
 #define NO_CONDITION "conditions are not checked here: decide when the unit files are written to the board"
 #define USE_CONTAINER "units are containers: the key of that meaning in [Container] or [X-Coracle] does it"
@@ -124,21 +124,21 @@ static const struct unit_key keys[] = {
 	REFUSED("Container", "RemapUid", NO_USERNS),
 	REFUSED("Container", "RemapGid", NO_USERNS),
 	REFUSED("Container", "RemapUidSize", NO_USERNS),
-	REFUSED("Container", "HealthCmd", NO_HEALTH),
-	REFUSED("Container", "HealthInterval", NO_HEALTH),
-	REFUSED("Container", "HealthLogDestination", NO_HEALTH),
-	REFUSED("Container", "HealthMaxLogCount", NO_HEALTH),
-	REFUSED("Container", "HealthMaxLogSize", NO_HEALTH),
-	REFUSED("Container", "HealthOnFailure", NO_HEALTH),
-	REFUSED("Container", "HealthRetries", NO_HEALTH),
-	REFUSED("Container", "HealthStartPeriod", NO_HEALTH),
+	ACCEPTED("Container", "HealthLogDestination", "the last output is kept, and shown in status"),
+	ACCEPTED("Container", "HealthMaxLogCount", "the last output is kept, and shown in status"),
+	ACCEPTED("Container", "HealthMaxLogSize", "the last output is kept, and shown in status"),
 	REFUSED("Container", "HealthStartupCmd", NO_HEALTH),
 	REFUSED("Container", "HealthStartupInterval", NO_HEALTH),
 	REFUSED("Container", "HealthStartupRetries", NO_HEALTH),
 	REFUSED("Container", "HealthStartupSuccess", NO_HEALTH),
 	REFUSED("Container", "HealthStartupTimeout", NO_HEALTH),
-	REFUSED("Container", "HealthTimeout", NO_HEALTH),
-	HONOURED("Container", "Notify", notify, BOOLEAN "; yes: the unit is up once the program says READY=1 (sd_notify(3)) on the socket that NOTIFY_SOCKET names"),
+	HONOURED("Container", "HealthCmd", health_cmd, "a line for the image's /bin/sh, [\"a\", \"JSON\", \"array\"] of words, or none; run in the container, as the program's user and with its rights; at most 255 bytes. Default: the image's HEALTHCHECK"),
+	HONOURED("Container", "HealthInterval", health_interval, TIME ", or disable; default 30s"),
+	HONOURED("Container", "HealthTimeout", health_timeout, TIME "; default 30s"),
+	HONOURED("Container", "HealthRetries", health_retries, "a number of failures in a row that make it unhealthy; default 3"),
+	HONOURED("Container", "HealthStartPeriod", health_start_period, TIME ": failures in it do not count; default 0"),
+	HONOURED("Container", "HealthOnFailure", health_on_failure, "none (the default), kill, restart or stop"),
+	HONOURED("Container", "Notify", notify, BOOLEAN ", or healthy; yes: the unit is up once the program says READY=1 (sd_notify(3)) on the socket that NOTIFY_SOCKET names; healthy: once its health check first succeeds"),
 	REFUSED("Container", "Pod", "there are no pods: one container a unit"),
 	REFUSED("Container", "StartWithPod", "there are no pods: one container a unit"),
 	REFUSED("Container", "PodmanArgs", NO_PODMAN ": use the key that has that meaning"),
@@ -227,6 +227,8 @@ static const struct unit_key keys[] = {
 	HONOURED("X-Coracle", "MemoryLow", x_memory_low, "a size that is kept for the unit under pressure"),
 	HONOURED("X-Coracle", "MemorySwapMax", x_swap, "a size, or infinity; default 0: no swap"),
 	HONOURED("X-Coracle", "PidsMax", pids_limit, "as PidsLimit= in [Container]"),
+	HONOURED("X-Coracle", "HealthTcp", x_health_tcp, "a port: healthy where 127.0.0.1 of the unit's network takes a connection; instead of HealthCmd="),
+	HONOURED("X-Coracle", "HealthHttp", x_health_http, "PORT/PATH: healthy where 127.0.0.1 of the unit's network answers a GET with 200 to 399; instead of HealthCmd="),
 	HONOURED("X-Coracle", "OomScoreAdjust", x_oom, "-1000 to 1000"),
 };
 

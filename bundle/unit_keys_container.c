@@ -76,17 +76,13 @@ int unit_keys_container_exec(struct unit_file *u, const char *v, struct err *e)
 	return command(u, &u->exec, v);
 }
 
-/* A JSON array of strings, or one path: podman-run(1) --entrypoint. The array's syntax is read as words, with , and [] as blanks. */
-int unit_keys_container_entrypoint(struct unit_file *u, const char *v, struct err *e)
+/* A JSON array of strings; its syntax is read as words, with , and [] as blanks. */
+static int json_words(struct unit_file *u, struct unit_list *l, const char *v)
 {
 	char text[QUADLET_VALUE_MAX];
 	bool is_quoted = false;
 	size_t len = strlen(v);
 
-	u->has_entrypoint = v[0];
-	u->entrypoint.count = 0;
-	if (v[0] != '[')
-		return v[0] ? unit_value_add(u, &u->entrypoint, v) : 0;
 	if (v[len - 1] != ']' || len >= sizeof(text))
 		return -EINVAL;
 	memcpy(text, v, len + 1);
@@ -98,7 +94,17 @@ int unit_keys_container_entrypoint(struct unit_file *u, const char *v, struct er
 		else if (!is_quoted && !isspace((unsigned char)text[i]))
 			return -EINVAL;
 	}
-	return is_quoted ? -EINVAL : command(u, &u->entrypoint, text);
+	return is_quoted ? -EINVAL : command(u, l, text);
+}
+
+/* A JSON array of strings, or one path: podman-run(1) --entrypoint. */
+int unit_keys_container_entrypoint(struct unit_file *u, const char *v, struct err *e)
+{
+	u->has_entrypoint = v[0];
+	u->entrypoint.count = 0;
+	if (v[0] != '[')
+		return v[0] ? unit_value_add(u, &u->entrypoint, v) : 0;
+	return json_words(u, &u->entrypoint, v);
 }
 
 int unit_keys_environment(struct unit_file *u, const char *v, struct err *e)
@@ -394,10 +400,104 @@ int unit_keys_notify(struct unit_file *u, const char *v, struct err *e)
 {
 	bool is_set = false;
 
-	if (strcmp(v, "healthy") == 0)
-		return err_set(e, -ENOTSUP, "healthy: health checks are not there yet");
-	if (unit_value_bool(&is_set, v, false) < 0)
+	if (strcmp(v, "healthy") != 0 && unit_value_bool(&is_set, v, false) < 0)
 		return -EINVAL;
-	u->notify = is_set ? UNIT_NOTIFY_YES : UNIT_NOTIFY_NO;
+	u->notify = is_set ? UNIT_NOTIFY_YES : v[0] == 'h' ? UNIT_NOTIFY_HEALTHY : UNIT_NOTIFY_NO;
 	return 0;
+}
+
+/* One check a unit: the last key that names one counts. */
+static void begin_health(struct unit_file *u, uint32_t kind)
+{
+	u->health.kind = kind;
+	memset(u->health.arg, 0, sizeof(u->health.arg));
+}
+
+int unit_keys_health_cmd(struct unit_file *u, const char *v, struct err *e)
+{
+	struct unit_list words = { .count = 0 };
+	int r = 0;
+
+	begin_health(u, !v[0] ? UNIT_HEALTH_UNSAID : strcmp(v, "none") == 0 ? UNIT_HEALTH_OFF : UNIT_HEALTH_CMD);
+	if (u->health.kind != UNIT_HEALTH_CMD)
+		return 0;
+	if (v[0] == '[')
+		r = json_words(u, &words, v);
+	else if (!unit_health_add(&u->health, "/bin/sh") || !unit_health_add(&u->health, "-c") || !unit_health_add(&u->health, v))
+		r = -EFBIG;
+	if (r == 0 && v[0] == '[' && (words.count == 0 || words.count > UNIT_HEALTH_WORDS_MAX))
+		r = -EINVAL;
+	for (uint32_t i = 0; r == 0 && i < words.count; i++)
+		if (!unit_health_add(&u->health, words.at[i]))
+			r = -EFBIG;
+	return r;
+}
+
+/* PORT or PORT/PATH. */
+static int probe(struct unit_file *u, const char *v, uint32_t kind)
+{
+	size_t len = strcspn(v, "/");
+	uint64_t port = 0;
+	char digits[8];
+
+	begin_health(u, v[0] ? kind : UNIT_HEALTH_UNSAID);
+	if (!v[0])
+		return 0;
+	snprintf(digits, sizeof(digits), "%.*s", (int)len, v);
+	if (!quadlet_u64(digits, 65535, &port) || port == 0 || (v[len] && kind == UNIT_HEALTH_TCP) ||
+	    strlen(v + len) >= sizeof(u->health.arg))
+		return -EINVAL;
+	for (const char *p = v + len; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return -EINVAL;
+	u->health.port = (uint32_t)port;
+	snprintf(u->health.arg, sizeof(u->health.arg), "%s", v[len] ? v + len : "/");
+	return 0;
+}
+
+int unit_keys_x_health_tcp(struct unit_file *u, const char *v, struct err *e)
+{
+	return probe(u, v, UNIT_HEALTH_TCP);
+}
+
+int unit_keys_x_health_http(struct unit_file *u, const char *v, struct err *e)
+{
+	return probe(u, v, UNIT_HEALTH_HTTP);
+}
+
+int unit_keys_health_interval(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->health.interval_ms, strcmp(v, "disable") == 0 ? "infinity" : v, 0);
+}
+
+int unit_keys_health_timeout(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->health.timeout_ms, v, 0);
+}
+
+int unit_keys_health_start_period(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->health.start_period_ms, v, 0);
+}
+
+int unit_keys_health_retries(struct unit_file *u, const char *v, struct err *e)
+{
+	uint64_t n = 0;
+
+	if (v[0] && (!quadlet_u64(v, 1000, &n) || n == 0))
+		return -EINVAL;
+	u->health.retries = (uint32_t)n;
+	return 0;
+}
+
+int unit_keys_health_on_failure(struct unit_file *u, const char *v, struct err *e)
+{
+	static const char *const words[] = { "none", "kill", "restart", "stop" };
+
+	for (uint32_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!v[0] || strcmp(words[i], v) == 0) {
+			u->on_failure = i;
+			return 0;
+		}
+	return -EINVAL;
 }

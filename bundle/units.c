@@ -153,6 +153,8 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->remains = u->remains;
 	x->notify = u->notify;
 	x->watchdog_ms = u->watchdog_ms;
+	x->health = u->health;
+	x->on_failure = u->on_failure;
 	memcpy(x->exit_success, u->exit_success, sizeof(x->exit_success));
 	memcpy(x->exit_prevent, u->exit_prevent, sizeof(x->exit_prevent));
 	memcpy(x->exit_force, u->exit_force, sizeof(x->exit_force));

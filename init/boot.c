@@ -177,7 +177,7 @@ static void empty(struct pid1 *p)
 	for (unsigned i = 0; i < JOBS_MAX; i++)
 		p->jobs[i].result_fd = p->jobs[i].err.fd = p->jobs[i].memfd = -1;
 	for (unsigned i = 0; i < CONFIG_UNITS_MAX; i++)
-		p->units[i].report_fd = p->units[i].notify_fd = -1;
+		p->units[i].report_fd = p->units[i].notify_fd = p->units[i].health.out_fd = -1;
 	text_copy(p->etc_dir, sizeof(p->etc_dir), "/etc/coracle");
 	p->console_fd = p->dhcpcd_err.fd = -1;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "client.h"
+#include "health.h"
 #include "text.h"
 #include "unit.h"
 
@@ -179,6 +180,8 @@ static void show_unit(const struct status_unit *u, int width)
 	unit_reason(u, reason, sizeof(reason));
 	if (reason[0])
 		printf("%*s  %s\n", width, "", reason);
+	if (u->health)
+		printf("%*s  %s%s%s\n", width, "", health_name(u->health), u->health_text[0] ? ": " : "", u->health_text);
 	if (u->said[0])
 		printf("%*s  says: %s\n", width, "", u->said);
 	if (u->note[0])
@@ -210,6 +213,8 @@ static void json_unit(const struct status_unit *u)
 	json_pair("reason", u->reason);
 	json_pair("note", u->note);
 	json_pair("says", u->said);
+	json_pair("health", health_name(u->health));
+	json_pair("health_text", u->health_text);
 	printf(",\"critical\":%s,\"ends\":[", u->is_critical ? "true" : "false");
 	for (uint32_t n = u->ends < STATUS_ENDS ? u->ends : STATUS_ENDS; n; n--) {
 		uint32_t k = (u->ends - n) % STATUS_ENDS;

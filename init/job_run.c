@@ -214,6 +214,7 @@ static void hear_results(struct pid1 *p, struct job *j)
 		r.digest[sizeof(r.digest) - 1] = '\0';
 		r.signer[sizeof(r.signer) - 1] = '\0';
 		r.text[sizeof(r.text) - 1] = '\0';
+		r.health.arg[sizeof(r.health.arg) - 1] = '\0';
 		j->heard_ms = p->now_ms;
 		if (r.code != JOB_PROGRESS) {
 			j->has_result = true;

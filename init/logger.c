@@ -127,6 +127,7 @@ static void close_others(struct pid1 *p)
 		close(p->units[i].report_fd);
 		close(p->units[i].pidfd);
 		close(p->units[i].notify_fd);
+		close(p->units[i].health.out_fd);
 	}
 }
 

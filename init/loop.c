@@ -24,9 +24,9 @@
 #include "sup.h"
 #include "text.h"
 
-enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + 2 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
+enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
-enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_DHCPCD };
+enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_HEALTH, SOURCE_DHCPCD };
 
 struct polled {
 	struct pollfd fd[POLL_MAX];
@@ -64,6 +64,7 @@ static void gather(struct pid1 *p, struct polled *s)
 		add(s, p->units[i].report_fd, SOURCE_START, i);
 		if (p->units[i].is_used)
 			add(s, notify_fd(p, i), SOURCE_NOTIFY, i);
+		add(s, p->units[i].health.out_fd, SOURCE_HEALTH, i);
 	}
 }
 
@@ -123,7 +124,7 @@ static void reap(struct pid1 *p)
 		if (waitpid(info.si_pid, &status, WNOHANG) != info.si_pid)
 			continue;
 		if (!sup_reaped(p, info.si_pid, status) && !job_reaped(p, info.si_pid, status) &&
-		    !helper_reaped(p, info.si_pid, status))
+		    !health_reaped(p, info.si_pid, status) && !helper_reaped(p, info.si_pid, status))
 			say_stranger(p, info.si_pid, status);
 	}
 	p->has_unreaped = true;
@@ -154,6 +155,9 @@ static void dispatch(struct pid1 *p, const struct polled *s)
 		case SOURCE_NOTIFY:
 			notify_hear(p, i);
 			break;
+		case SOURCE_HEALTH:
+			health_hear(p, i);
+			break;
 		case SOURCE_DHCPCD:
 			lines_hear(&p->dhcpcd_err, "dhcpcd");
 			break;
@@ -175,6 +179,7 @@ static uint64_t scan(struct pid1 *p)
 
 	next = sooner(helper_scan(p, p->now_ms), board_scan(p, p->now_ms));
 	next = sooner(next, sup_scan(p, p->now_ms));
+	next = sooner(next, health_scan(p, p->now_ms));
 	next = sooner(next, job_expire(p, p->now_ms));
 	next = sooner(next, shutdown_scan(p, p->now_ms));
 	sup_drop_gone(p);

@@ -13,6 +13,7 @@
 #include "board_conf.h"
 #include "config.h"
 #include "control.h"
+#include "health.h"
 #include "helper.h"
 #include "job_run.h"
 #include "lines.h"
@@ -45,7 +46,9 @@ struct unit {
 	bool has_end;
 	struct unit_end end;		/* of the program's process */
 	char start_text[UNIT_TEXT_MAX];
-	uint64_t started_ms;
+	uint64_t launched_ms, started_ms;
+	struct health_run health;
+	struct unit_health image_health;	/* what prepare found, for a unit that names none */
 	int notify_fd;			/* -1: none */
 	unsigned heard;			/* messages of the second that began at heard_ms */
 	uint64_t heard_ms;

@@ -105,6 +105,13 @@ static int make_vectors(struct start_context *c)
 	return 0;
 }
 
+int start_load(struct start_context *c)
+{
+	int r = map_record(c);
+
+	return r == 0 ? make_vectors(c) : r;
+}
+
 static int set_limits(struct start_context *c, const char *cgroup)
 {
 	const struct record_pair *p = record_items(c->record, c->record->cgroup_files);

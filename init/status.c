@@ -66,6 +66,7 @@ static void end_texts(struct status *s)
 		END(s->unit[i].note);
 		END(s->unit[i].cgroup);
 		END(s->unit[i].said);
+		END(s->unit[i].health_text);
 		for (int k = 0; k < STATUS_ENDS; k++)
 			END(s->unit[i].end[k].text);
 	}

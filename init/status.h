@@ -38,6 +38,8 @@ struct status_unit {
 		uint64_t at_ms;
 		char text[STATUS_END_MAX];
 	} end[STATUS_ENDS];
+	uint32_t health;		/* enum health */
+	char health_text[128];		/* what the last check printed, or "" */
 	char said[128];			/* STATUS= of sd_notify, or "" */
 };
 

@@ -143,6 +143,7 @@ static void end_if_over(struct pid1 *p, unsigned i)
 		close(u->pidfd);
 	u->report_fd = u->pidfd = -1;
 	u->is_launched = false;
+	health_end(p, i);
 
 	end = u->end;
 	if (u->cause != UNIT_END_EXIT)

@@ -184,6 +184,7 @@ unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct j
 		u->record_fd = *memfd;
 		*memfd = -1;
 		u->image_stop_signal = r->stop_signal <= 64 ? (int)r->stop_signal : 0;
+		u->image_health = r->health;
 	}
 	u->is_pulled |= kind == JOB_PULL;
 	status_begin(p->status);
@@ -231,6 +232,8 @@ static void launch(struct pid1 *p, unsigned i)
 	u->cause = UNIT_END_EXIT;
 	u->watchdog_ms = u->entry.watchdog_ms;
 	u->started_ms = 0;
+	u->launched_ms = p->now_ms;
+	health_begin(p, i);
 	u->is_launched = u->is_dirty = true;
 	ret = start_fork(&q, &st);
 	if (ret < 0) {

@@ -77,7 +77,7 @@ static int place(struct pid1 *p, const struct unit_entry *e)
 		return -1;
 	u = &p->units[i];
 	memset(u, 0, sizeof(*u));
-	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = u->notify_fd = -1;
+	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = u->notify_fd = u->health.out_fd = -1;
 	u->entry = *e;
 	u->entry.current[0] = '\0';
 	make_log(u);

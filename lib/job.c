@@ -17,6 +17,7 @@ void job_send(int fd, const struct job_result *r)
 	copy.digest[sizeof(copy.digest) - 1] = '\0';
 	copy.signer[sizeof(copy.signer) - 1] = '\0';
 	copy.text[sizeof(copy.text) - 1] = '\0';
+	copy.health.arg[sizeof(copy.health.arg) - 1] = '\0';
 	/* Progress may be lost, the final message may not: its pipe is waited for. */
 	if (copy.code == JOB_PROGRESS) {
 		struct pollfd p = { .fd = fd, .events = POLLOUT };

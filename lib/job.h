@@ -10,7 +10,9 @@
 
 #include <stdint.h>
 
-enum { JOB_MAGIC = 0x4a524331, JOB_TEXT_MAX = 384 };
+#include "unit_table.h"
+
+enum { JOB_MAGIC = 0x4a524332, JOB_TEXT_MAX = 384 };
 
 enum job_code {
 	JOB_PROGRESS = 0,	/* bytes_done / bytes_total, text = the step */
@@ -27,6 +29,7 @@ struct job_result {
 	uint64_t bytes_total;
 	uint32_t stop_signal;	/* prepare: the signal that stops the program (unit, else image, else SIGTERM); 0: not said */
 	uint32_t pad0;
+	struct unit_health health;	/* prepare: the image's HEALTHCHECK */
 	char digest[72];	/* manifest digest that was resolved or taken into use, or "" */
 	char signer[128];	/* which key of which policy scope admitted it, or "" */
 	char text[JOB_TEXT_MAX];/* the step, or what failed, on which object, why, what to do */

@@ -18,6 +18,20 @@ void unit_table_seal(struct unit_table *t)
 	t->crc32 = record_crc32(0, t, sizeof(*t));
 }
 
+bool unit_health_add(struct unit_health *h, const char *word)
+{
+	size_t at = 0, len = strlen(word) + 1;
+
+	while (at < sizeof(h->arg) && h->arg[at])
+		at += strlen(h->arg + at) + 1;
+	/* An empty word would end the list. */
+	if (len == 1 || at + len >= sizeof(h->arg))
+		return false;
+	memcpy(h->arg + at, word, len);
+	h->arg[at + len] = '\0';
+	return true;
+}
+
 static void end_texts(struct unit_entry *u)
 {
 	END(u->name);
@@ -26,6 +40,7 @@ static void end_texts(struct unit_entry *u)
 	END(u->image);
 	END(u->current);
 	END(u->error);
+	END(u->health.arg);
 }
 
 int unit_table_check(struct unit_table *t, size_t size, struct err *e)

@@ -7,6 +7,7 @@
 #ifndef CORACLE_UNIT_TABLE_H
 #define CORACLE_UNIT_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +15,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 2, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
+enum { UNIT_TABLE_FORMAT = 3, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -41,6 +42,33 @@ enum unit_notify {		/* Quadlet Notify= */
 /* Where the socket of sd_notify(3) lies: OUTSIDE/NAME/socket on the board, INSIDE/socket in the container. */
 #define UNIT_NOTIFY_OUTSIDE "/run/coracle/notify"
 #define UNIT_NOTIFY_INSIDE "/dev/notify"
+
+enum unit_health_kind {
+	UNIT_HEALTH_UNSAID,	/* the image's HEALTHCHECK, where it has one */
+	UNIT_HEALTH_OFF,	/* HealthCmd=none */
+	UNIT_HEALTH_CMD,	/* arg: argv, each ended by NUL, an empty one ends it; run inside the container */
+	UNIT_HEALTH_TCP,	/* port: connects on 127.0.0.1 of the unit's network */
+	UNIT_HEALTH_HTTP,	/* port, arg: the path; 200 to 399 is healthy */
+};
+
+enum unit_on_failure {		/* HealthOnFailure= */
+	UNIT_ON_FAILURE_NONE,
+	UNIT_ON_FAILURE_KILL,	/* SIGKILL; Restart= decides then */
+	UNIT_ON_FAILURE_RESTART,/* ended in order, and started again whatever Restart= says */
+	UNIT_ON_FAILURE_STOP,	/* ended in order, and failed */
+};
+
+enum { UNIT_HEALTH_ARG_MAX = 256, UNIT_HEALTH_WORDS_MAX = 32 };
+
+struct unit_health {
+	uint32_t kind;			/* enum unit_health_kind */
+	uint32_t port;
+	uint32_t interval_ms, timeout_ms, retries, start_period_ms;	/* 0: not said */
+	char arg[UNIT_HEALTH_ARG_MAX];
+};
+
+/* Appends WORD to ARG's list; false where it does not fit. */
+bool unit_health_add(struct unit_health *h, const char *word);
 
 enum unit_dep_kind { UNIT_DEP_AFTER = 1, UNIT_DEP_REQUIRES = 2, UNIT_DEP_WANTS = 4 };
 
@@ -83,6 +111,8 @@ struct unit_entry {
 	uint16_t exit_prevent[UNIT_EXITS_MAX];
 	uint16_t exit_force[UNIT_EXITS_MAX];
 	struct unit_dep dep[UNIT_DEPS_MAX];
+	uint32_t on_failure;			/* enum unit_on_failure */
+	struct unit_health health;
 };
 
 struct unit_table {

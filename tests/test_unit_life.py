@@ -34,7 +34,7 @@ def board(tools):
 
 def test_the_page_is_the_table(workdir):
     program = workdir / "unit_states"
-    init_kit.musl(ROOT / "tests/tools/unit_states.c", program, ROOT / "init/unit.c", "-I", ROOT / "init", "-I", init_kit.BUILD)
+    init_kit.musl(ROOT / "tests/tools/unit_states.c", program, ROOT / "init/unit.c", "-I", ROOT / "init")
     printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout
     doc = (ROOT / "docs/unit-states.md").read_text()
     assert doc.endswith(printed), "docs/unit-states.md differs from init/unit.c: replace its table by what %s prints" % program
@@ -192,3 +192,111 @@ def test_another_units_socket_is_out_of_reach(board):
     assert os.listdir(f"/proc/{host[one['pid']]}/root/dev/notify") == ["socket"]
     assert not os.path.exists(f"/proc/{host[two['pid']]}/root/dev/notify")
     assert not os.path.exists(f"/proc/{host[two['pid']]}/root/run/coracle")
+
+
+# Health
+
+
+def health(board, name, *words, **keys):
+    """A unit that waits, checked by the guest's WORDS every 200 ms."""
+    keys = {"health_kind": init_kit.HEALTH_CMD, "health_arg": "\0".join(("/guest", *words)) + "\0", "health_interval_ms": 200,
+            "health_retries": 2, **keys}
+    board.unit(name, "quiet", **keys)
+
+
+def inside(board, name):
+    """The unit's /dev/shm, seen from here."""
+    pid = board.status(name)["pid"]
+    for c in board.children():
+        for line in pathlib.Path(f"/proc/{c}/status").read_text().splitlines():
+            if line.startswith("NSpid:") and int(line.split()[2]) == pid:
+                return pathlib.Path(f"/proc/{c}/root/dev/shm")
+
+
+def is_health(board, name, what):
+    return lambda: board.status(name)["health"] == what
+
+
+def test_health_command_goes_up_and_down(board):
+    health(board, "app", "check", "f", health_start_period_ms=60000)
+    board.start()
+    board.wait_state("app", "running")
+    assert board.status("app")["health"] == "starting"
+    shm = inside(board, "app")
+    (shm / "f").write_text("0 all well\n")
+    board.wait(is_health(board, "app", "healthy"), "healthy")
+    assert board.status("app")["health_text"] == "0 all well"
+    (shm / "f").write_text("3 \033[31mbroken\n")
+    board.wait(is_health(board, "app", "unhealthy"), "unhealthy")
+    u = board.status("app")
+    assert u["health_text"] == "3 ?[31mbroken" and u["state"] == "running" and u["restarts"] == 0
+    assert "unhealthy: 3 ?[31mbroken" in board.coracle("status", "app").stdout
+    (shm / "f").write_text("0 again\n")
+    board.wait(is_health(board, "app", "healthy"), "healthy again")
+    assert board.zombies() == []
+
+
+def test_health_command_has_the_programs_rights(board):
+    health(board, "app", "check", "who")
+    board.start()
+    board.wait(is_health(board, "app", "healthy"), "healthy")
+    pid = next(int(l.split()[1]) for c in board.children() for l in pathlib.Path(f"/proc/{c}/status").read_text().splitlines()
+               if l.startswith("NSpid:") and int(l.split()[2]) == board.status("app")["pid"])
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    field = lambda name: re.search(rf"^{name}:\s+(\S+)", status, re.M).group(1)
+    assert board.status("app")["health_text"] == "pid inside uid 0 caps %s seccomp %s nnp %s" % (
+        field("CapEff"), field("Seccomp"), field("NoNewPrivs"))
+
+
+@pytest.mark.parametrize("on_failure, restart, state, restarts", [
+    (init_kit.ON_FAILURE_KILL, init_kit.ON_FAILURE, None, 1), (init_kit.ON_FAILURE_RESTART, init_kit.NO, None, 1),
+    (init_kit.ON_FAILURE_STOP, init_kit.ALWAYS, "failed", 0), (init_kit.ON_FAILURE_KILL, init_kit.NO, "failed", 0)])
+def test_unhealthy_is_what_the_unit_says(board, on_failure, restart, state, restarts):
+    health(board, "app", "check", "none", on_failure=on_failure, restart=restart)
+    board.start()
+    if state:
+        board.wait_state("app", state)
+    board.wait(lambda: board.status("app")["restarts"] >= restarts and board.status("app")["ends"], "ended")
+    assert board.status("app")["ends"][0]["reason"] == "unhealthy: too many health checks failed"
+
+
+def test_checks_that_hang_or_cannot_be_run_are_failures(board):
+    health(board, "hangs", "check", "f", health_timeout_ms=300)
+    health(board, "none", health_arg="/nowhere\0")
+    board.start()
+    board.wait_state("hangs", "running")
+    (inside(board, "hangs") / "f").write_text("hang\n")
+    board.wait(is_health(board, "hangs", "unhealthy"), "unhealthy")
+    assert board.status("hangs")["health_text"] == "took longer than HealthTimeout="
+    board.wait(is_health(board, "none", "unhealthy"), "unhealthy")
+    assert board.status("none")["health_text"] == "exec /nowhere: No such file or directory"
+    before = len(os.listdir(f"/proc/{board.pid}/fd"))
+    time.sleep(1)
+    assert len(os.listdir(f"/proc/{board.pid}/fd")) <= before + 2
+    board.coracle("stop", "hangs")
+    board.wait_state("hangs", "inactive")
+    board.wait(lambda: len([c for c in board.children() if board.comm(c) == "guest"]) == 1, "no check left behind")
+
+
+def test_probes_knock_in_the_units_own_network(board):
+    board.unit("tcp", "serve", 7001, health_kind=init_kit.HEALTH_TCP, health_port=7001, health_interval_ms=200)
+    board.unit("http", "serve", 7001, 3, health_kind=init_kit.HEALTH_HTTP, health_port=7001, health_arg="/health",
+               health_interval_ms=200, health_retries=2)
+    board.unit("shut", "quiet", health_kind=init_kit.HEALTH_TCP, health_port=7001, health_interval_ms=200, health_retries=2)
+    board.start()
+    board.wait(is_health(board, "tcp", "healthy"), "tcp")
+    board.wait(is_health(board, "shut", "unhealthy"), "shut")
+    assert board.status("shut")["health_text"] == "connect: Connection refused"
+    board.wait(is_health(board, "http", "unhealthy"), "http")
+    assert board.status("http")["health_text"] == "HTTP/1.1 503"
+    assert "unit http: healthy: HTTP/1.1 200" in board.log()
+
+
+def test_ready_once_healthy(board):
+    health(board, "app", "check", "f", notify=init_kit.NOTIFY_HEALTHY, health_start_period_ms=60000)
+    board.unit("next", "say", "x", after=("app",))
+    board.start()
+    board.wait_state("app", "activating")
+    (inside(board, "app") / "f").write_text("0\n")
+    board.wait_state("app", "running")
+    board.wait_state("next", "running")

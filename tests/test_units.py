@@ -83,6 +83,19 @@ def test_services_finer_keys(units):
         assert says in lines(units.check(ok=False))["d"], text
 
 
+def test_health_keys(units):
+    units("a.container", GOOD + "HealthCmd=curl -f http://localhost/\nHealthInterval=5s\nHealthOnFailure=restart\nNotify=healthy\n")
+    units("b.container", GOOD + 'HealthCmd=["/bin/check", "--fast"]\nHealthRetries=2\nHealthStartPeriod=1m\nHealthTimeout=2s\n')
+    units("c.container", GOOD + "[X-Coracle]\nHealthHttp=8080/health\n")
+    units("d.container", GOOD + "HealthCmd=none\nHealthInterval=disable\n")
+    assert units.check().code == 0
+    for text, says in (("HealthCmd=" + "x" * 256, "too long"), ("HealthCmd=[]", "takes a line"), ("HealthRetries=0", "takes a number"),
+                       ("HealthOnFailure=reboot", "takes none"), ("[X-Coracle]\nHealthTcp=0", "takes a port"),
+                       ("[X-Coracle]\nHealthTcp=80/x", "takes a port"), ("[X-Coracle]\nHealthHttp=80/a b", "takes PORT/PATH")):
+        units("e.container", GOOD + text + "\n")
+        assert says in lines(units.check(ok=False))["e"], text
+
+
 def test_what_is_not_read_is_said(units):
     units("a.container", GOOD)
     units("data.volume", "[Volume]\n")
@@ -171,7 +184,7 @@ WILD_REFUSED = {
     "ports": ("PublishPort=127.0.0.1:8080:80", "Network=host"),
     "template": ("Exec=sleep %i", "%i is not supported"),
     "secret": ("Secret=token,type=env", "Secret= is not supported"),
-    "health": ("HealthCmd=/bin/true", "HealthCmd= is not supported"),
+    "health": ("HealthStartupCmd=/bin/true", "HealthStartupCmd= is not supported"),
     "pod": ("Pod=web.pod", "Pod= is not supported"),
     "podman": ("PodmanArgs=--privileged", "PodmanArgs= is not supported"),
     "keep-id": ("UserNS=keep-id", "cannot have a user namespace yet"),
@@ -222,10 +235,10 @@ def test_job_hands_over_table_and_result(units, run, programs):
     got, message, data = table(run, programs, units.folder)
     assert got.code == 0
     magic, code = struct.unpack_from("<II", message)
-    assert (magic, code) == (0x4a524331, 1)
+    assert (magic, code) == (0x4a524332, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
-    assert (form, size, count) == (2, len(data), 2)
+    assert (form, size, count) == (3, len(data), 2)
     assert b"registry.test:5000/a/b:1\0" in data and b"unknown key Nonsense=" in data
 
 

@@ -6,9 +6,12 @@
  *   flood         prints for ever                           signal N      dies of it
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
+ *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
+ *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
  */
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +68,55 @@ static void step(char *s)
 	}
 }
 
+static int check(const char *name)
+{
+	char text[128] = "1 no such file", path[64];
+	FILE *f;
+
+	if (!strcmp(name, "who")) {
+		char line[256], rights[3][64] = { "" };
+
+		f = fopen("/proc/self/status", "r");
+		while (f && fgets(line, sizeof(line), f)) {
+			sscanf(line, "CapEff: %60s", rights[0]);
+			sscanf(line, "Seccomp: %60s", rights[1]);
+			sscanf(line, "NoNewPrivs: %60s", rights[2]);
+		}
+		printf("pid %s uid %d caps %s seccomp %s nnp %s\n", getpid() > 1 && kill(1, 0) == 0 ? "inside" : "outside", getuid(), rights[0],
+			rights[1], rights[2]);
+		return 0;
+	}
+	snprintf(path, sizeof(path), "/dev/shm/%s", name);
+	f = fopen(path, "r");
+	if (f && !fgets(text, sizeof(text), f))
+		return 9;
+	printf("first line\n%s", text);
+	if (!strncmp(text, "hang", 4))
+		for (;;)
+			pause();
+	return atoi(text);
+}
+
+static void serve(int port, int good)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 8) < 0) {
+		perror("serve");
+		exit(1);
+	}
+	for (;;) {
+		int c = accept(fd, NULL, NULL);
+		char buf[512];
+
+		if (read(c, buf, sizeof(buf)) > 0)
+			dprintf(c, "HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n", good-- > 0 ? "200 OK" : "503 Not Now");
+		close(c);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
@@ -94,6 +146,10 @@ int main(int argc, char **argv)
 				for (;;)
 					pause();
 			}
+	} else if (!strcmp(what, "check")) {
+		return check(arg);
+	} else if (!strcmp(what, "serve")) {
+		serve(atoi(arg), argc > 3 ? atoi(argv[3]) : 1 << 30);
 	} else if (!strcmp(what, "notify")) {
 		for (int i = 2; i < argc; i++)
 			step(argv[i]);

@@ -25,10 +25,15 @@ ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/no
          ("timeout_start_ms", "I", 10000), ("timeout_stop_ms", "I", 3000), ("stop_signal", "I", int(signal.SIGTERM)),
          ("is_critical", "I", 0), ("is_enabled", "I", 1), ("type", "I", 0), ("remains", "I", 0), ("notify", "I", 0),
          ("watchdog_ms", "I", 0), ("exit_success", "8H", ()), ("exit_prevent", "8H", ()), ("exit_force", "8H", ()),
-         ("dep", "16H", ())]
+         ("dep", "16H", ()), ("on_failure", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
+         ("health_interval_ms", "I", 0), ("health_timeout_ms", "I", 0), ("health_retries", "I", 0),
+         ("health_start_period_ms", "I", 0), ("health_arg", "256s", "")]
 NO, ON_SUCCESS, ON_FAILURE, ON_ABNORMAL, ON_ABORT, ALWAYS, ON_WATCHDOG = range(7)
 MISSING, PULL_ALWAYS, NEVER = range(3)
 EXEC, ONESHOT = range(2)
+NOTIFY_NO, NOTIFY_YES, NOTIFY_HEALTHY = range(3)
+HEALTH_UNSAID, HEALTH_OFF, HEALTH_CMD, HEALTH_TCP, HEALTH_HTTP = range(5)
+ON_FAILURE_NONE, ON_FAILURE_KILL, ON_FAILURE_RESTART, ON_FAILURE_STOP = range(4)
 AFTER, REQUIRES, WANTS = 1, 2, 4
 
 
@@ -63,13 +68,13 @@ def table(units, error=""):
     assert len(body) == entry * len(units)
     body = body.ljust(entry * units_max(), b"\0")
     size = 8 + 16 + 384 + len(body)
-    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 2, size, crc, len(units), error.encode())
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 3, size, crc, len(units), error.encode())
     return head(zlib.crc32(head(0) + body)) + body
 
 
 def musl(source, to, *more):
     cc = BUILD / "deps" / "bin" / "musl-gcc"
-    subprocess.run([str(cc) if cc.exists() else "gcc", "-static", "-O1", "-D_GNU_SOURCE", "-I", ROOT / "lib", "-o", to,
+    subprocess.run([str(cc) if cc.exists() else "gcc", "-static", "-O1", "-D_GNU_SOURCE", "-I", ROOT / "lib", "-I", BUILD, "-o", to,
                     source, *more], check=True)
 
 
