@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whiteouts and opaque marks, made by the trusted side. The list comes out of the jail and is believed in nothing. */
+/* Whiteouts, opaque marks and device nodes, made by the trusted side. The list comes out of the jail and is believed in nothing. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -28,6 +28,28 @@ static int make_whiteout(int dir, const char *name)
 	return utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+/* The empty file NAME in DIR becomes the device of KIND, with all that it has but attributes that a device cannot have. */
+static int make_device(int dir, const char *name, char kind)
+{
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } }, above[2] = { { .tv_nsec = UTIME_OMIT } };
+	unsigned major, minor;
+	struct stat st, parent;
+
+	if (!mark_device_number(kind, &major, &minor))
+		return -EPROTO;
+	if (fstat(dir, &parent) < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size != 0 || st.st_nlink != 1)
+		return -EPROTO;
+	times[1] = st.st_mtim;
+	above[1] = parent.st_mtim;
+	if (unlinkat(dir, name, 0) < 0 || mknodat(dir, name, S_IFCHR | 0600, makedev(major, minor)) < 0 ||
+	    fchownat(dir, name, st.st_uid, st.st_gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dir, name, st.st_mode & 07777, 0) < 0 ||
+	    utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0 || futimens(dir, above) < 0)
+		return -errno;
+	return 0;
+}
+
 static int apply(int layer, char kind, char *path)
 {
 	char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -41,14 +63,14 @@ static int apply(int layer, char kind, char *path)
 		close(dir);
 		return r;
 	}
-	if (kind != MARK_WHITEOUT || !name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return -EPROTO;
 	if (slash)
 		*slash = '\0';
 	dir = file_open_beneath(layer, slash ? path : ".", O_RDONLY | O_DIRECTORY, 0);
 	if (dir < 0)
 		return dir;
-	r = make_whiteout(dir, name);
+	r = kind == MARK_WHITEOUT ? make_whiteout(dir, name) : make_device(dir, name, kind);
 	close(dir);
 	return r;
 }
@@ -63,15 +85,15 @@ int layer_marks_apply(int layer, const uint8_t *marks, size_t len, struct err *e
 		int r;
 
 		if (len - at < UNPACK_MARK_HEAD)
-			return err_set(e, -EPROTO, "the unpacker's list of whiteouts is broken");
+			return err_set(e, -EPROTO, "the unpacker's list of whiteouts and devices is broken");
 		memcpy(&path_len, marks + at, sizeof(path_len));
 		if (path_len > len - at - UNPACK_MARK_HEAD ||
 		    !span_copy(span_of(marks + at + UNPACK_MARK_HEAD, path_len), path, sizeof(path)))
-			return err_set(e, -EPROTO, "the unpacker's list of whiteouts is broken");
+			return err_set(e, -EPROTO, "the unpacker's list of whiteouts and devices is broken");
 		span_escape(span_str(path), shown, sizeof(shown));
 		r = apply(layer, (char)marks[at + 2], path);
 		if (r < 0)
-			return err_sys(e, -r, "whiteout \"%s\"", shown);
+			return err_sys(e, -r, "whiteout or device \"%s\"", shown);
 		at += UNPACK_MARK_HEAD + path_len;
 	}
 	return 0;

@@ -3,12 +3,15 @@
 #include "tar_guard.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config.h"
 
 enum { SIZE_AT = 124, SIZE_LEN = 12, SUM_AT = 148, SUM_LEN = 8, TYPE_AT = 156 };
+/* GNU's old sparse header: four parts, "more blocks follow", the whole size; a further block holds 21 parts. */
+enum { SPARSE_AT = 386, SPARSE_LEN = 12, SPARSE_PARTS = 4, SPARSE_MORE_AT = 482, SPARSE_SIZE_AT = 483, MORE_PARTS = 21, MORE_MORE_AT = 504 };
 
 /* Octal as tar writes it, or base-256 (GNU) where the top bit is set. false: neither, or beyond 2^62. */
 static bool number(const uint8_t *at, size_t len, uint64_t *out)
@@ -57,6 +60,23 @@ static bool is_key(struct span record, const char *key, struct span *value)
 	return true;
 }
 
+static int take_sparse(struct tar_guard *g, struct span record, struct err *e)
+{
+	const uint8_t *equals = memchr(record.at, '=', record.len);
+	struct span key = span_of(record.at + 11, (size_t)(equals - record.at) - 11);
+	struct span value = span_of(equals + 1, record.len - (size_t)(equals + 1 - record.at));
+	int r;
+
+	if (!g->is_sparse_next) {
+		memset(&g->sparse, 0, offsetof(struct tar_sparse, part));
+		g->is_sparse_next = true;
+	}
+	r = tar_sparse_record(&g->sparse, key, value, e);
+	if (span_is(key, "name"))
+		g->next.sparse_path = value;
+	return r < 0 ? err_prefix(e, r, "entry %llu", (unsigned long long)g->entries + 1) : 0;
+}
+
 /* One "key=value" of a pax header. */
 static int take_record(struct tar_guard *g, struct span record, struct err *e)
 {
@@ -66,8 +86,13 @@ static int take_record(struct tar_guard *g, struct span record, struct err *e)
 
 	if (!memchr(record.at, '=', record.len) || record.at[0] == '=')
 		return err_set(e, -EBADMSG, "entry %llu: broken pax header", n);
-	if (is_key(record, "GNU.sparse", &value) || is_key(record, "SUN.holesdata", &value))
-		return err_set(e, -ENOTSUP, "entry %llu: sparse files are refused: make the layer without --sparse", n);
+	if (is_key(record, "SUN.holesdata", &value))
+		return err_set(e, -ENOTSUP, "entry %llu: a sparse file as Solaris writes it: refused; make the layer with GNU tar", n);
+	if (is_key(record, "GNU.sparse.", &value)) {
+		if (memchr(record.at, '\0', record.len))
+			return err_set(e, -EBADMSG, "entry %llu: a NUL in what says that it is sparse", n);
+		return take_sparse(g, record, e);
+	}
 	if (is_key(record, "size=", &value)) {
 		p->size = 0;
 		for (size_t i = 0; i < value.len; i++) {
@@ -88,8 +113,8 @@ static int take_record(struct tar_guard *g, struct span record, struct err *e)
 	return memchr(value.at, '\0', value.len) ? err_set(e, -EBADMSG, "entry %llu: a NUL inside its name", n) : 0;
 }
 
-/* "LEN key=value\n" records; LEN counts itself. */
-static int read_pax(struct tar_guard *g, struct err *e)
+/* "LEN key=value\n" records; LEN counts itself. ORIGINAL: the same bytes on their way to libarchive, NULL where part of them is gone by. */
+static int read_pax(struct tar_guard *g, uint8_t *original, struct err *e)
 {
 	size_t at = 0;
 	int r = 0;
@@ -99,15 +124,24 @@ static int read_pax(struct tar_guard *g, struct err *e)
 		g->next.is_odd |= g->text[i] & 0x80;
 	while (r == 0 && at < g->text_len) {
 		size_t len = 0, digits = at;
+		struct span record, value;
 
 		while (digits < g->text_len && g->text[digits] >= '0' && g->text[digits] <= '9' && len < TAR_PAX_MAX)
 			len = len * 10 + (size_t)(g->text[digits++] - '0');
 		if (digits == at || digits >= g->text_len || g->text[digits] != ' ' || len > g->text_len - at ||
 		    len < digits - at + 3 || g->text[at + len - 1] != '\n')
 			return err_set(e, -EBADMSG, "entry %llu: broken pax header", (unsigned long long)g->entries + 1);
-		r = take_record(g, span_of(g->text + digits + 1, len - (digits - at) - 2), e);
+		record = span_of(g->text + digits + 1, len - (digits - at) - 2);
+		r = take_record(g, record, e);
+		if (r == 0 && is_key(record, "GNU.sparse.", &value)) {
+			if (!original)
+				return err_set(e, -EBADMSG, "entry %llu: its pax header comes in pieces", (unsigned long long)g->entries + 1);
+			original[digits + 1] = '_';	/* a key that libarchive does not know */
+		}
 		at += len;
 	}
+	if (r == 0 && g->next.sparse_path.at)
+		g->next.path = g->next.sparse_path;
 	return r;
 }
 
@@ -134,6 +168,51 @@ static int special(struct tar_guard *g, char type, uint64_t size, struct err *e)
 	return 0;
 }
 
+static void seal(uint8_t *h)
+{
+	char sum[SUM_LEN];
+
+	snprintf(sum, sizeof(sum), "%06o", sum_of(h));
+	memcpy(h + SUM_AT, sum, SUM_LEN - 1);
+	h[SUM_AT + SUM_LEN - 1] = ' ';
+}
+
+static int take_parts(struct tar_guard *g, const uint8_t *at, int count, struct err *e)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < count; i++, at += 2 * SPARSE_LEN) {
+		uint64_t offset, len;
+
+		if (at[0] == 0 && at[SPARSE_LEN] == 0)
+			return 0;	/* GNU tar ends its list by zeros */
+		if (!number(at, SPARSE_LEN, &offset) || !number(at + SPARSE_LEN, SPARSE_LEN, &len))
+			r = err_set(e, -EBADMSG, "the map of a sparse file is broken");
+		else
+			r = tar_sparse_add(&g->sparse, offset, len, e);
+	}
+	return r < 0 ? err_prefix(e, r, "entry %llu", (unsigned long long)g->entries) : 0;
+}
+
+/* Type 'S' becomes an ordinary file of the stored bytes. */
+static int old_sparse(struct tar_guard *g, uint8_t *h, struct err *e)
+{
+	int r;
+
+	if (g->sparse.is_there)
+		return err_set(e, -EBADMSG, "entry %llu: sparse in two ways", (unsigned long long)g->entries);
+	memset(&g->sparse, 0, offsetof(struct tar_sparse, part));
+	g->sparse.is_there = g->sparse.has_size = true;
+	if (!number(h + SPARSE_SIZE_AT, SPARSE_LEN, &g->sparse.size) || g->sparse.size >> 62)
+		return err_set(e, -EBADMSG, "entry %llu: the map of a sparse file is broken", (unsigned long long)g->entries);
+	r = take_parts(g, h + SPARSE_AT, SPARSE_PARTS, e);
+	g->is_extended = h[SPARSE_MORE_AT];
+	h[TYPE_AT] = '0';
+	memset(h + SPARSE_AT, 0, SPARSE_SIZE_AT + SPARSE_LEN - SPARSE_AT);
+	seal(h);
+	return r;
+}
+
 /* H may be changed where IN_PLACE. */
 static int entry(struct tar_guard *g, uint8_t *h, bool in_place, char type, uint64_t size, struct err *e)
 {
@@ -141,25 +220,32 @@ static int entry(struct tar_guard *g, uint8_t *h, bool in_place, char type, uint
 
 	if (n > CONFIG_ENTRIES_MAX)
 		return err_set(e, -EFBIG, "more than %d entries", CONFIG_ENTRIES_MAX);
-	if (!type || !strchr("01234567", type))
-		if (type)
-			return err_set(e, -ENOTSUP, "entry %llu: tar type 0x%02x is refused", n, (unsigned char)type);
+	if (type && !strchr("01234567S", type))
+		return err_set(e, -ENOTSUP, "entry %llu: tar type 0x%02x is refused", n, (unsigned char)type);
 	g->pax = g->next;
 	g->next = (struct tar_pax){ .is_there = false };
+	if (!g->is_sparse_next)
+		g->sparse.is_there = false;
+	g->is_sparse_next = false;
+	if (type == 'S') {
+		int r = in_place ? old_sparse(g, h, e) : err_set(e, -EBADMSG, "entry %llu: its header comes in pieces", n);
+
+		if (r < 0)
+			return r;
+		type = '0';
+	}
+	if (g->sparse.is_there && ((type && type != '0') || !g->sparse.has_size))
+		return err_set(e, -EBADMSG, "entry %llu: a sparse file without a size, or no file", n);
 	if (type == '0' || type == '7' || !type) {
 		g->size = g->pax.has_size ? g->pax.size : size;
 	} else {
 		if (g->pax.has_size && g->pax.size)
 			return err_set(e, -EBADMSG, "entry %llu: content for something that has none", n);
 		if (type == '1' && size) {
-			char sum[SUM_LEN];
-
 			if (!in_place)
 				return err_set(e, -EBADMSG, "entry %llu: hard link with content", n);
 			memcpy(h + SIZE_AT, "00000000000", SIZE_LEN);
-			snprintf(sum, sizeof(sum), "%06o", sum_of(h));
-			memcpy(h + SUM_AT, sum, SUM_LEN - 1);
-			h[SUM_AT + SUM_LEN - 1] = ' ';
+			seal(h);
 		}
 		g->size = 0;
 	}
@@ -188,16 +274,41 @@ static int read_header(struct tar_guard *g, uint8_t *h, bool in_place, bool *is_
 	return entry(g, h, in_place, type, size, e);
 }
 
+size_t tar_guard_wants(const struct tar_guard *g)
+{
+	return g->text_len && !g->fill ? (g->text_len + 511u) / 512 * 512 : 0;
+}
+
+/* A block of an old sparse map, which libarchive is not shown. */
+static int read_extension(struct tar_guard *g, const uint8_t *block, struct err *e)
+{
+	g->is_extended = block[MORE_MORE_AT];
+	return take_parts(g, block, MORE_PARTS, e);
+}
+
+/* A block, or a pax header, is whole in block[] or text[]; where it came in one piece, ORIGINAL is what libarchive gets to see. */
+static int take_whole(struct tar_guard *g, uint8_t *original, bool *is_stop, struct err *e)
+{
+	int r;
+
+	if (!g->text_len)
+		return g->is_extended ? read_extension(g, g->block, e) : read_header(g, g->block, false, is_stop, e);
+	r = read_pax(g, original, e);
+	g->text_len = 0;
+	return r;
+}
+
 int tar_guard_feed(struct tar_guard *g, uint8_t *at, size_t len, size_t *used, struct err *e)
 {
-	bool is_entry = false;
+	bool is_stop = false;
 	size_t done = 0;
 	int r = 0;
 
-	while (r == 0 && done < len && !is_entry && !g->is_end) {
+	g->is_withheld = g->is_extended;
+	while (r == 0 && done < len && !is_stop && !g->is_end) {
 		size_t left = len - done, want, n;
 
-		if (g->skip) {
+		if (g->skip && !g->is_extended) {
 			n = g->skip < left ? (size_t)g->skip : left;
 			g->skip -= n;
 			done += n;
@@ -206,7 +317,8 @@ int tar_guard_feed(struct tar_guard *g, uint8_t *at, size_t len, size_t *used, s
 			continue;
 		}
 		if (!g->text_len && !g->fill && left >= 512) {
-			r = read_header(g, at + done, true, &is_entry, e);
+			r = g->is_extended ? read_extension(g, at + done, e) : read_header(g, at + done, true, &is_stop, e);
+			is_stop |= g->text_len > 0 || g->is_withheld;
 			done += 512;
 			continue;
 		}
@@ -218,12 +330,8 @@ int tar_guard_feed(struct tar_guard *g, uint8_t *at, size_t len, size_t *used, s
 		if (g->fill < want)
 			break;
 		g->fill = 0;
-		if (g->text_len) {
-			r = read_pax(g, e);
-			g->text_len = 0;
-		} else {
-			r = read_header(g, g->block, false, &is_entry, e);
-		}
+		r = take_whole(g, n == want ? at + done - want : NULL, &is_stop, e);
+		is_stop |= g->is_withheld;
 	}
 	*used = g->is_end ? len : done;
 	return r;

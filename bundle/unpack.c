@@ -33,10 +33,14 @@ static void supply_padding(struct unpack *u)
 	u->buf_len = (size_t)u->guard.skip;
 }
 
-/* Fills the chunk: the guard wants whole blocks. 0 at the end, or a negative code. */
+/* Fills the chunk behind what is left of it: the guard wants whole blocks. 0, with nothing new at the end, or a negative code. */
 static int fill(struct unpack *u)
 {
-	u->buf_at = u->buf_len = 0;
+	size_t left = u->buf_len - u->buf_at;
+
+	memmove(u->buf, u->buf + u->buf_at, left);
+	u->buf_at = 0;
+	u->buf_len = left;
 	while (u->buf_len < sizeof(u->buf)) {
 		long n = inflate_read(u->in, u->buf + u->buf_len, sizeof(u->buf) - u->buf_len, &u->err);
 
@@ -62,17 +66,19 @@ static la_ssize_t read_some(struct archive *a, void *data, const void **out)
 	size_t used = 0;
 	int r = 0;
 
-	if (u->buf_at == u->buf_len)
-		r = fill(u);
-	*out = u->buf + u->buf_at;
-	if (r == 0)
-		r = tar_guard_feed(&u->guard, u->buf + u->buf_at, u->buf_len - u->buf_at, &used, &u->err);
-	if (r < 0) {
-		u->code = r;
-		archive_set_error(a, EIO, "%s", u->err.text);
-		return -1;
-	}
-	u->buf_at += used;
+	do {
+		if (u->buf_at == u->buf_len || u->buf_len - u->buf_at < tar_guard_wants(&u->guard))
+			r = fill(u);
+		*out = u->buf + u->buf_at;
+		if (r == 0)
+			r = tar_guard_feed(&u->guard, u->buf + u->buf_at, u->buf_len - u->buf_at, &used, &u->err);
+		if (r < 0) {
+			u->code = r;
+			archive_set_error(a, EIO, "%s", u->err.text);
+			return -1;
+		}
+		u->buf_at += used;
+	} while (used && u->guard.is_withheld);
 	return (la_ssize_t)used;
 }
 
@@ -134,6 +140,7 @@ static int drain(struct unpack *u)
 	int r;
 
 	do {
+		u->buf_at = u->buf_len;
 		r = fill(u);
 	} while (r == 0 && u->buf_len);
 	return r;

@@ -3,7 +3,7 @@
  * The unpacker's side of a layer and its messages. `coracle-bundle unpack` runs in a jail with
  *   0  compressed bytes     1  result out     2  struct unpack_digest records out (a file)
  *   3  staging directory, read-write     4...  lower layers, topmost first, read-only
- * and says once: struct unpack_result, then mark_bytes of marks {uint16_t length, char kind, path}: 'w' a whiteout to make at
+ * and says once: struct unpack_result, then mark_bytes of marks {uint16_t length, char kind, path} (bundle/marks.h): 'w' a whiteout to make at
  * path, 'o' a directory to mark opaque. Paths are canonical (no link in them) relative to the staging directory. The launcher
  * believes nothing of it: lengths, counts and paths are checked, diff_id is compared.
  */

@@ -88,41 +88,6 @@ static int dir_open(struct unpack *u)
 	return 0;
 }
 
-static int count_bytes(struct unpack *u, uint64_t more)
-{
-	u->bytes += more;
-	return u->bytes > (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20 ?
-		err_set(&u->err, -EFBIG, "more than %d MiB unpacked", CONFIG_UNPACKED_MAX_MIB) : 0;
-}
-
-static int write_content(struct unpack *u, struct archive *a, int fd)
-{
-	const void *at;
-	size_t len;
-	la_int64_t off;
-	uint64_t end = 0;
-	int r;
-
-	verity_begin(&u->verity);
-	while ((r = archive_read_data_block(a, &at, &len, &off)) == ARCHIVE_OK) {
-		if ((uint64_t)off != end)
-			return err_set(&u->err, -ENOTSUP, "sparse file: refused");
-		end += len;
-		r = count_bytes(u, len);
-		if (r < 0)
-			return r;
-		verity_add(&u->verity, at, len);
-		r = file_write_all(fd, at, len);
-		if (r < 0)
-			return err_sys(&u->err, -r, "writing its content");
-	}
-	if (r != ARCHIVE_EOF)
-		return u->code ? u->code : err_set(&u->err, -EBADMSG, "%s", archive_error_string(a));
-	if (end != u->guard.size)
-		return err_set(&u->err, -EBADMSG, "its size can be read in two ways: refused");
-	return unpack_digest_add(u, fd);
-}
-
 static int make_file(struct unpack *u, struct archive *a, struct archive_entry *entry, const char *name)
 {
 	int fd = openat(u->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -130,7 +95,7 @@ static int make_file(struct unpack *u, struct archive *a, struct archive_entry *
 
 	if (fd < 0)
 		return -errno;
-	r = write_content(u, a, fd);
+	r = unpack_content(u, a, fd);
 	if (r == 0)
 		r = unpack_attrs(u, entry, fd, -1, name, S_IFREG);
 	close(fd);
@@ -149,29 +114,6 @@ static int make_dir(struct unpack *u, struct archive_entry *entry, const char *n
 	r = unpack_attrs(u, entry, fd, -1, name, S_IFDIR);
 	close(fd);
 	return r;
-}
-
-static int copy_content(struct unpack *u, int from, int to)
-{
-	ssize_t n;
-	int r = 0;
-
-	/* Between headers the chunk buffer may hold unread bytes of the archive: a small one of our own. */
-	verity_begin(&u->verity);
-	while (r == 0) {
-		uint8_t block[16384];
-
-		n = read(from, block, sizeof(block));
-		if (n <= 0) {
-			r = n < 0 ? -errno : 0;
-			break;
-		}
-		verity_add(&u->verity, block, (size_t)n);
-		r = count_bytes(u, (uint64_t)n);
-		if (r == 0)
-			r = file_write_all(to, block, (size_t)n);
-	}
-	return r < 0 ? r : unpack_digest_add(u, to);
 }
 
 /* A hard link to a lower layer becomes a copy: layers share no inode. */
@@ -199,7 +141,7 @@ static int copy_from_lower(struct unpack *u, int layer, const char *path, const 
 	if (from < 0)
 		return from;
 	to = openat(u->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	r = to < 0 ? -errno : copy_content(u, from, to);
+	r = to < 0 ? -errno : unpack_content_copy(u, from, to);
 	if (r == 0)
 		r = view_copy_attrs(from, to, st);
 	if (to >= 0)
@@ -242,6 +184,8 @@ static int make_hardlink(struct unpack *u, const char *target, bool is_hidden, c
 	}
 	if (S_ISDIR(st.st_mode))
 		return err_set(&u->err, -EBADMSG, "hard link to a directory");
+	if (marks_has_device(&u->marks, target))
+		return err_set(&u->err, -ENOTSUP, "hard link to a device: refused");
 	memcpy(path, target, strlen(target) + 1);
 	last = split(path);
 	dir = file_open_beneath(u->view.stage, last == path ? "." : path, O_PATH | O_DIRECTORY, 0);
@@ -287,6 +231,25 @@ static int whiteout(struct unpack *u, const char *name)
 	return r;
 }
 
+/* The jail cannot make a node: an empty file holds its place and attributes, the launcher makes the node of it. */
+static int make_device(struct unpack *u, struct archive_entry *entry, const char *name, mode_t type)
+{
+	unsigned major = (unsigned)archive_entry_rdevmajor(entry), minor = (unsigned)archive_entry_rdevminor(entry);
+	int kind = S_ISCHR(type) ? mark_device(major, minor) : 0, fd, r;
+	char full[FULL_MAX];
+
+	if (!kind)
+		return err_set(&u->err, -ENOTSUP, "%s device %u:%u: refused; devices come from the unit's AddDevice=",
+			S_ISCHR(type) ? "character" : "block", major, minor);
+	join(full, u->dir.place.dir, name);
+	fd = openat(u->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = unpack_attrs(u, entry, fd, -1, name, type);
+	close(fd);
+	return r < 0 ? r : marks_add(&u->marks, (enum mark_kind)kind, full, &u->err);
+}
+
 static int make_special(struct unpack *u, struct archive_entry *entry, const char *link, const char *name, mode_t type)
 {
 	int r;
@@ -311,10 +274,6 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 		join(own, u->dir.place.dir, name);
 		if (r < 0 || strcmp(target, own) == 0)
 			return r;	/* to itself: nothing to do */
-	} else if (type == S_IFCHR || type == S_IFBLK) {
-		return err_set(&u->err, -ENOTSUP, "%s device %u:%u: refused; devices come from the unit's AddDevice=",
-			type == S_IFCHR ? "character" : "block", (unsigned)archive_entry_rdevmajor(entry),
-			(unsigned)archive_entry_rdevminor(entry));
 	} else if (type == S_IFDIR && u->guard.size) {
 		return err_set(&u->err, -EBADMSG, "a directory with content");
 	}
@@ -323,6 +282,8 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 		r = clear_way(u, name, !is_link && type == S_IFDIR, &is_there);
 	if (r < 0)
 		return r;
+	join(own, u->dir.place.dir, name);
+	marks_drop_device(&u->marks, own);
 	if (is_link)
 		return make_hardlink(u, target, is_hidden, name);
 	switch (type) {
@@ -333,6 +294,9 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 	case S_IFLNK:
 	case S_IFIFO:
 		return make_special(u, entry, link, name, type);
+	case S_IFCHR:
+	case S_IFBLK:
+		return make_device(u, entry, name, type);
 	default:
 		return err_set(&u->err, -ENOTSUP, "kind of file that no layer has: refused");
 	}

@@ -51,6 +51,10 @@ void unpack_dir_leave(struct unpack *u);
 /* Owner, mode (chown clears setuid), xattrs, times of the entry on open FD, or on NAME in DIR where FD is -1 (links, FIFOs). */
 int unpack_attrs(struct unpack *u, struct archive_entry *entry, int fd, int dir, const char *name, mode_t type);
 
+/* The content of the entry in hand into FD; of a lower layer's file FROM into TO. The digest is added. */
+int unpack_content(struct unpack *u, struct archive *a, int fd);
+int unpack_content_copy(struct unpack *u, int from, int to);
+
 /* Adds the digest of what went through u->verity to the records for the launcher; UNPACK_FLUSH sends what is left. */
 int unpack_digest_add(struct unpack *u, int fd);
 int unpack_digest_flush(struct unpack *u);

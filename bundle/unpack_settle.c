@@ -66,7 +66,11 @@ static int settle(struct unpack *u, struct mark *m, bool *keep)
 	bool has_below = m->path[0] ? view_lower_find(&u->view, m->path, &below) >= 0 : u->view.lower_len > 0;
 
 	*keep = false;
-	if (!has_below || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
+	if (m->kind >= MARK_DEVICE && m->kind <= MARK_DEVICE_END) {
+		*keep = has_own == 0 && S_ISREG(own.st_mode);	/* else its directory went */
+		return 0;
+	}
+	if (!m->kind || !has_below || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
 		return 0;
 	if (has_own == 0) {
 		m->kind = MARK_OPAQUE;
@@ -97,9 +101,8 @@ int unpack_settle(struct unpack *u)
 				at = &m->next;
 				continue;
 			}
-			m->kind = 0;	/* not sent */
-			u->marks.count--;
-			u->marks.bytes -= (uint32_t)strlen(m->path) + UNPACK_MARK_HEAD;
+			if (m->kind)
+				marks_forget(&u->marks, m);
 			at = &m->next;
 		}
 	}

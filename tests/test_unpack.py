@@ -322,7 +322,11 @@ HOSTILE = {
     "whiteout of no name": ([item("etc/.wh.", "")], "whiteout of nothing"),
     "through a file": ([item("etc/passwd/x", "x")], "directory cannot be resolved"),
     "link loop on the way": ([link("a", "b"), link("b", "a"), item("a/x", "x")], "directory cannot be resolved"),
-    "character device": ([item("null", type=tarfile.CHRTYPE, devmajor=1, devminor=3)], "character device 1:3.*AddDevice"),
+    "character device": ([item("mem", type=tarfile.CHRTYPE, devmajor=1, devminor=1)], "character device 1:1.*AddDevice"),
+    "terminal": ([item("tty1", type=tarfile.CHRTYPE, devmajor=4, devminor=1)], "character device 4:1.*AddDevice"),
+    "block device of a harmless number": ([item("null", type=tarfile.BLKTYPE, devmajor=1, devminor=3)], "block device 1:3.*AddDevice"),
+    "hard link to a device": ([item("null", type=tarfile.CHRTYPE, devmajor=1, devminor=3), hard("n", "null")], "hard link to a device"),
+    "device beyond numbers": ([item("null", type=tarfile.CHRTYPE, devmajor=(1 << 20) + 1, devminor=3)], "character device"),
     "block device": ([item("sda", type=tarfile.BLKTYPE, devmajor=8, devminor=0)], "block device 8:0"),
     "overlay whiteout device": ([item("zero", type=tarfile.CHRTYPE, devmajor=0, devminor=0)], "character device 0:0"),
     "overlay attribute": ([folder("etc", pax={"SCHILY.xattr.trusted.overlay.opaque": "y"})], "trusted.overlay.opaque"),
@@ -334,8 +338,22 @@ HOSTILE = {
     "path too long": ([item("/".join(["d" * 200] * 21), "")], "longer than 4095|more than 4095"),
     "too deep": ([item("/".join("d" * 1 for _ in range(300)), "")], "too deep"),
     "deep by links": ([*(folder("/".join(["d"] * n)) for n in range(1, 250)), link("l", "/".join(["d"] * 249)), item("l/" + "e/" * 20 + "x", "")], "too deep"),
-    "sparse": ([item("a", "x" * 10, pax={"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"})], "sparse"),
-    "sparse old": ([raw_header(type=b"S", size=512), bytes(512)], "tar type 0x53"),
+    "sparse of terabytes": ([item("a", "x", pax={"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000"})], "MiB unpacked"),
+    "sparse with overlapping parts": ([item("a", "xx", pax={"GNU.sparse.size": "9", "GNU.sparse.map": "4,1,4,1"})], "map of a sparse file is broken"),
+    "sparse with parts behind its end": ([item("a", "x", pax={"GNU.sparse.size": "9", "GNU.sparse.map": "9,1"})], "map of a sparse file is broken"),
+    "sparse with less content than its map": ([item("a", "x", pax={"GNU.sparse.size": "9", "GNU.sparse.map": "0,9"})], "map does not fit"),
+    "sparse with more content than its map": ([item("a", "xxx", pax={"GNU.sparse.size": "9", "GNU.sparse.map": "0,1"})], "more content than its map"),
+    "sparse with a hundred thousand parts": ([item("a", "", pax={"GNU.sparse.size": "99999", "GNU.sparse.map": ",".join("%d,0" % i for i in range(9999))})],
+                                              "more than 4096 parts"),
+    "sparse 1.0 that counts to a billion": ([item("a", b"1000000000\n" + bytes(501), pax={"GNU.sparse.major": "1", "GNU.sparse.realsize": "9"})], "more than 4096 parts"),
+    "sparse 1.0 with letters in its map": ([item("a", b"1\n0\nx\n" + bytes(506), pax={"GNU.sparse.major": "1", "GNU.sparse.realsize": "9"})], "map of a sparse"),
+    "sparse 1.0 cut inside its map": ([item("a", b"2\n0\n1\n", pax={"GNU.sparse.major": "1", "GNU.sparse.realsize": "9"})], "map does not fit"),
+    "sparse name that leaves the root": ([item("a", "x", pax={"GNU.sparse.size": "1", "GNU.sparse.map": "0,1", "GNU.sparse.name": "../../escape"})], "leaves the root"),
+    "sparse directory": ([folder("a", pax={"GNU.sparse.size": "1", "GNU.sparse.map": "0,1"})], "or no file"),
+    "sparse of a later format": ([item("a", "x", pax={"GNU.sparse.major": "2", "GNU.sparse.size": "1"})], "later than 1.0"),
+    "sparse as Solaris has it": ([item("a", "x", pax={"SUN.holesdata": " 0 1"})], "Solaris"),
+    "sparse old without numbers": ([raw_header(type=b"S", size=512), bytes(512)], "more content than its map"),
+    "linked twice around": ([link("a", "/b/c"), link("b", "/a"), item("b/c/d", "x")], "directory cannot be resolved"),
     "volume header": ([raw_header(type=b"V")], "tar type 0x56"),
     "solaris acl": ([raw_header(type=b"A", size=512), bytes(512)], "tar type 0x41"),
     "multi-volume": ([raw_header(type=b"M", size=0)], "tar type 0x4d"),
@@ -356,10 +374,72 @@ HOSTILE = {
 }
 
 
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    """A store on an ext4 of its own, whose counters nobody else moves, with one layer and a canary beside it."""
+    top = tmp_path_factory.mktemp("disk")
+    with open(top / "image", "wb") as f:
+        f.truncate(96 << 20)
+    (top / "mnt").mkdir()
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", top / "image"], check=True)
+    subprocess.run(["mount", "-o", "loop", top / "image", top / "mnt"], check=True)
+    store = Store(top / "mnt/store")
+    store.scratch.rmdir()
+    store.scratch = top
+    store.put(make_tar(*BASE))
+    (top / "mnt/canary").write_text("alive")
+    yield store
+    subprocess.run(["umount", top / "mnt"], check=True)
+
+
+def counters(mnt):
+    """Free blocks, free inodes, and every name with what lstat says, but the times of the store's own folders."""
+    subprocess.run(["sync", "-f", mnt], check=True)
+    s = os.statvfs(mnt)
+    names = {}
+    for d, dirs, files in os.walk(mnt):
+        for n in dirs + files:
+            st = os.lstat(os.path.join(d, n))
+            names[os.path.join(d, n)] = (st.st_ino, st.st_mode, st.st_uid, st.st_gid, st.st_nlink, st.st_size, stat.S_ISREG(st.st_mode) and st.st_mtime_ns)
+    return s.f_bfree, s.f_ffree, names
+
+
+def test_the_table_is_long_enough():
+    assert len(HOSTILE) >= 60
+
+
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_layers_are_refused(store, name):
+def test_hostile_layers_are_refused(disk, name):
+    """Run as root with a canary beside the store: refused by name, and nothing of the disk is other than before."""
+    entries, word = HOSTILE[name]
+    mnt = disk.path.parent
+    outside = [sorted(os.listdir(d)) for d in ("/", "/etc", mnt.parent)]
+    before = counters(mnt)
+    with pytest.raises(Refused, match="(?s)" + word) as e:
+        disk.put(make_tar(item("first", "fine"), *entries))
+    assert "layer 1: " in e.value.text and len(e.value.text) < 512
+    assert counters(mnt) == before and os.listdir(disk.path / "tmp") == []
+    assert (mnt / "canary").read_text() == "alive"
+    assert outside == [sorted(os.listdir(d)) for d in ("/", "/etc", mnt.parent)]
+
+
+@pytest.mark.parametrize("name", ["dotdot", "through a file", "sparse of terabytes", "hard link to nothing"])
+def test_a_refused_layer_does_not_stand_in_the_way(store, name):
     entries, word = HOSTILE[name]
     refused(store, make_tar(item("first", "fine"), *entries), word)
+
+
+def test_links_for_directories_between_layers(store):
+    """A directory below becomes a link that leads out, before, between and behind what is written beneath it."""
+    out = store.scratch / "outside"
+    out.mkdir()
+    (out / "keep").write_text("alive")
+    store.put(make_tar(*BASE, folder("d"), item("d/x", "x"), folder("d/e"), item("d/e/y", "y")))
+    store.put(make_tar(link("d", str(out)), item("d/x", "2"), item("d/keep", "inside"), item("d/.wh.keep", "")))
+    store.put(make_tar(item("d/e/z", "z"), link("var", str(out)), item("var/cache/one", "1"), folder("var"), item("var/own", "o")))
+    assert sorted(os.listdir(out)) == ["keep"] and (out / "keep").read_text() == "alive"
+    with Merged(store) as root:
+        assert (root / str(out).lstrip("/") / "x").read_text() == "2" and (root / "var/own").read_text() == "o"
 
 
 def test_links_that_point_out_are_scoped(store):

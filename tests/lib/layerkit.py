@@ -51,7 +51,7 @@ def small_bundle():
     if not (config / "config.h").exists() or (config / "config.h").read_text() != text:
         (config / "config.h").write_text(text)
     return link_program("small-bundle", [ROOT / "bundle/bundle_main.c", *sorted((ROOT / "bundle").glob("unpack*.c")),
-                                         ROOT / "bundle/tar_guard.c"], config)
+                                         ROOT / "bundle/tar_guard.c", ROOT / "bundle/tar_sparse.c"], config)
 
 
 def sha(data):

@@ -133,6 +133,31 @@ static void the_set_is_bounded_and_holds_each_once(void **state)
 	assert_true(m.count == 0 && !marks_has(&m, MARK_WHITEOUT, "a"));
 }
 
+static void devices_are_those_of_the_list(void **state)
+{
+	static struct marks m;
+	struct err e = { "" };
+	unsigned major, minor;
+	int kind;
+
+	(void)state;
+	for (unsigned a = 0; a < 300; a++)
+		for (unsigned b = 0; b < 300; b++) {
+			kind = mark_device(a, b);
+			assert_true(!kind || (mark_device_number((char)kind, &major, &minor) && major == a && minor == b));
+		}
+	assert_int_equal(mark_device(1, 1), 0);	/* mem */
+	assert_int_equal(mark_device(0, 0), 0);
+	assert_false(mark_device_number('A' + 8, &major, &minor) || mark_device_number('w', &major, &minor) || mark_device_number('@', &major, &minor));
+	kind = mark_device(1, 3);
+	assert_int_equal(marks_add(&m, (enum mark_kind)kind, "dev/null", &e), 0);
+	assert_true(marks_has_device(&m, "dev/null") && !marks_has_device(&m, "dev"));
+	marks_drop_device(&m, "dev/null");
+	marks_drop_device(&m, "dev/null");
+	assert_true(!marks_has_device(&m, "dev/null") && m.count == 0 && m.bytes == 0);
+	marks_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -140,6 +165,7 @@ int main(void)
 		cmocka_unit_test(nothing_outside_can_be_named),
 		cmocka_unit_test(broken_lists_are_refused),
 		cmocka_unit_test(the_set_is_bounded_and_holds_each_once),
+		cmocka_unit_test(devices_are_those_of_the_list),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
