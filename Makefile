@@ -22,7 +22,7 @@ CFLAGS := -std=c11 -Os -g -fPIE -fstack-protector-strong -ffunction-sections -fd
 	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Wno-format-truncation -Werror=format \
 	-ffile-prefix-map=$(CURDIR)/=
 # Relative relocations as bits (musl's start code reads both): 65 KB less in all. The linkers of the other two don't know it yet.
-RELR_x86_64 := ,-z,pack-relative-relocs
+RELR_x86_64 := ,-z,pack-relative-relocs,-z,noseparate-code
 LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(RELR_$(TARGET))
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
