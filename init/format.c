@@ -2,7 +2,7 @@
 /*
  * vfprintf(3) and vsnprintf(3), and with them snprintf, printf and dprintf of this program, in place of the C library's: which brings 8 KB for floating
  * point, positions and wide characters that nothing here prints. Knows flags - and 0, width and precision (also *), hh h l ll z, and
- * d i u x c s p %. Anything else is shown as it stands, and no argument is taken for it: the compiler checks formats (-Werror=format), and
+ * d i u x o c s %. Anything else is shown as it stands, and no argument is taken for it: the compiler checks formats (-Werror=format), and
  * tests/unit/format_test.c that these are enough. Never allocates.
  */
 #include <limits.h>
@@ -134,7 +134,8 @@ static void one(struct sink *s, struct spec *q, char kind, va_list *ap)
 		break;
 	case 'u':
 	case 'x':
-		number(s, q, argument(q, ap, false), kind == 'x' ? 16 : 10, false);
+	case 'o':
+		number(s, q, argument(q, ap, false), kind == 'x' ? 16 : kind == 'o' ? 8 : 10, false);
 		break;
 	case 'c':
 		c = (char)va_arg(*ap, int);

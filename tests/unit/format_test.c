@@ -55,6 +55,7 @@ static void numbers(void **state)
 	SAME("[   9][9   ][9   ]", "[%*d][%-*d][%*d]", 4, 9, 4, 9, -4, 9);
 	SAME("00:01:09 012345678", "%02u:%02u:%02u %09ld", 0u, 1u, 9u, 12345678L);
 	SAME("12345", "%3d", 12345);
+	SAME("755 0000644", "%o %07o", 0755u, 0644u);
 }
 
 static void texts(void **state)
