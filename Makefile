@@ -18,7 +18,7 @@ GNU := $(GNU_$(TARGET))
 
 CC := $(P)/bin/musl-gcc
 CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -isystem $(P)/include
-CFLAGS := -std=c11 -Os -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
+CFLAGS := -std=c11 -Oz -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Wno-format-truncation -Werror=format \
 	-ffile-prefix-map=$(CURDIR)/=
 # Relative relocations as bits (musl's start code reads both): 65 KB less in all. The linkers of the other two don't know it yet.
