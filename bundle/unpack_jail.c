@@ -18,6 +18,7 @@
 #else
 #define SYS_fchown_any SYS_fchown
 #endif
+/* musl on 32-bit targets: the old call for times that fit it, else the new one. */
 #ifdef SYS_utimensat_time64
 #define SYS_utimensat_any SYS_utimensat_time64
 #else
@@ -46,7 +47,7 @@ static const struct sock_filter filter[] = {
 	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(newfstatat_or_64),
 	FILTER_ALLOW(readlinkat), FILTER_ALLOW(mkdirat), FILTER_ALLOW(mknodat), FILTER_ALLOW(symlinkat), FILTER_ALLOW(linkat),
 	FILTER_ALLOW(unlinkat), FILTER_ALLOW(fchownat), FILTER_ALLOW(fchown_any), FILTER_ALLOW(fchmod), FILTER_ALLOW(fchmodat),
-	FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
+	FILTER_ALLOW(utimensat), FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
 	FILTER_ALLOW(setxattr), FILTER_ALLOW(lsetxattr), FILTER_ALLOW(fsetxattr), FILTER_ALLOW(fgetxattr), FILTER_ALLOW(lgetxattr),
 	FILTER_ALLOW(flistxattr), FILTER_ALLOW(llistxattr), FILTER_ALLOW(getxattr), FILTER_ALLOW(listxattr),
 	FILTER_ALLOW(fremovexattr), FILTER_ALLOW(statx), FILTER_ALLOW(fcntl_any),

@@ -217,6 +217,13 @@ int net_main(void)
 #else
 #define SYS_ppoll_any SYS_ppoll
 #endif
+#ifdef SYS_getuid32
+#define SYS_getuid_any SYS_getuid32
+#define SYS_geteuid_any SYS_geteuid32
+#else
+#define SYS_getuid_any SYS_getuid
+#define SYS_geteuid_any SYS_geteuid
+#endif
 
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN, FILTER_START,
@@ -229,9 +236,9 @@ static const struct sock_filter filter[] = {
 #ifdef SYS_poll
 	FILTER_ALLOW(poll),
 #endif
-	FILTER_ALLOW(ppoll_any), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
+	FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
 	FILTER_ALLOW(getpeername), FILTER_ALLOW(getrandom), FILTER_ALLOW(pipe2), FILTER_ALLOW(eventfd2), FILTER_ALLOW(getpid),
-	FILTER_ALLOW(getuid), FILTER_ALLOW(geteuid), FILTER_ALLOW(gettimeofday_old), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
+	FILTER_ALLOW(getuid_any), FILTER_ALLOW(geteuid_any), FILTER_ALLOW(gettimeofday_old), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
 	FILTER_END,
 };
 

@@ -52,7 +52,7 @@ static const struct sock_filter filter[] = {
 	FILTER_ALLOW(poll),
 #endif
 	FILTER_ALLOW(openat), FILTER_ALLOW(lseek_any), FILTER_ALLOW(socket), FILTER_ALLOW(connect), FILTER_ALLOW(bind),
-	FILTER_ALLOW(sendto), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvfrom), FILTER_ALLOW(recvmsg), FILTER_ALLOW(ppoll_any),
+	FILTER_ALLOW(sendto), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvfrom), FILTER_ALLOW(recvmsg), FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any),
 	FILTER_ALLOW(getsockname), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getrandom), FILTER_ALLOW(gettimeofday_old),
 	FILTER_END,
 };

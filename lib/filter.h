@@ -48,7 +48,8 @@
 #define FILTER_START_ARCH FILTER_ALLOW(mmap), FILTER_ALLOW(fstat)
 #else
 #define FILTER_START_ARCH FILTER_ALLOW_NR(0x0f0005) /* set_tls */, FILTER_ALLOW_NR(0x0f0002) /* cacheflush */, \
-	FILTER_ALLOW(mmap2), FILTER_ALLOW(fstat64), FILTER_ALLOW(clock_gettime64)
+	FILTER_ALLOW(mmap2), FILTER_ALLOW(fstat64), FILTER_ALLOW(statx) /* musl's fstat */, FILTER_ALLOW(clock_gettime64), \
+	FILTER_ALLOW(fcntl64), FILTER_ALLOW(futex_time64)
 #endif
 /* 32-bit targets: musl calls the time64 form and falls back to the old one, which it names with 32 behind. */
 #ifdef SYS_clock_gettime32
