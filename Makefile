@@ -9,7 +9,11 @@ O ?= build
 B := $(O)/$(TARGET)
 P := $(B)/deps
 PYTHON := /usr/bin/python3
-export O TARGET BOARD ACCEL VENDOR
+export O TARGET ACCEL VENDOR
+# Named by the caller: the tests boot this board alone, with every test they have for it.
+ifneq ($(origin BOARD),file)
+export BOARD
+endif
 
 GNU_x86_64 := x86_64-linux-gnu
 GNU_aarch64 := aarch64-linux-gnu
@@ -47,7 +51,7 @@ help:
 	echo "make TARGET=T        for x86_64, aarch64 or armv7"
 	echo "make run [BOARD=B]   boot a QEMU board at its console: $(notdir $(wildcard boards/qemu-*))"
 	echo "make host            the same without QEMU, in namespaces"
-	echo "make check           every test; closes with 'N passed, N failed'"
+	echo "make check           every test; closes with 'N passed, N failed'; BOARD=B: boots that board, in all tests"
 	echo "make check-full      the same, with what takes longer than CI has"
 	echo "make unit | pytest   the unit tests; the system tests"
 	echo "make bench           figures against crun, runc, podman, umoci, tar; each bench aborts when a peer fails"

@@ -27,6 +27,8 @@ def words(path):
 
 def programs(root, folder):
     for name in ("coracle-init", "coracle-fetch", "coracle-bundle"):
+        if not (folder / name).exists():
+            raise SystemExit("pack: %s is not there: make TARGET=%s" % (folder / name, folder.name))
         root.file("usr/bin/" + name, (folder / name).read_bytes(), 0o755)
     root.file("usr/bin/dhcpcd", (folder / "deps/bin/dhcpcd").read_bytes(), 0o755)
     for name in ("coracle", "dhcp-script"):

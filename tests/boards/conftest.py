@@ -1,10 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the boards' tests: the demo inside the session's registry, and a factory of boards."""
+"""Fixtures of the boards' tests: the demo inside the session's registry, and a factory of boards.
+
+Which boards a test boots: qemu-x86_64 all, the other QEMU boards those marked every_board; with CORACLE_FULL=1 every board all;
+with BOARD=NAME that board alone, all."""
 import os, pathlib, shutil
 import pytest
 import board as board_kit
 import demo
 import images
+
+
+FIRST = "qemu-x86_64"
+BOARDS = sorted((p.parent.name for p in board_kit.pack.BOARDS.glob("qemu-*/board")), key=lambda name: (name != FIRST, name))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "every_board: boots every QEMU board, not the first alone")
+
+
+def pytest_generate_tests(metafunc):
+    if "board_name" not in metafunc.fixturenames:
+        return
+    is_every = os.environ.get("CORACLE_FULL") == "1" or metafunc.definition.get_closest_marker("every_board")
+    one = os.environ.get("BOARD")
+    metafunc.parametrize("board_name", [one] if one else BOARDS if is_every else [FIRST], scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -16,16 +35,16 @@ def etc(registry):
 
 
 @pytest.fixture(scope="session")
-def first_disk(tmp_path_factory):
+def first_disk(board_name, tmp_path_factory):
     """The disk that the first boot pulls onto, and later tests boot from."""
     return board_kit.make_disk(tmp_path_factory.mktemp("disk") / "data.img", 64)
 
 
 @pytest.fixture(scope="session")
-def big(registry, etc, tmp_path_factory):
+def big(board_name, registry, etc, tmp_path_factory):
     """The signed image demo/big: 3 MiB of noise, which no processor runs."""
     layout = tmp_path_factory.mktemp("big") / "image"
-    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[board_kit.pack.settings(board_kit.NAME)["TARGET"]]
+    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[board_kit.pack.settings(board_name)["TARGET"]]
     images.make_image(layout, [[images.entry("big", os.urandom(3 << 20), mode=0o755)]], config={"Entrypoint": ["/big"]}, arch=arch)
     registry.push(layout, "demo/big")
     registry.sign("demo/big", registry.key("cosign"), identity="registry.demo:%d/demo/big" % registry.port)
@@ -40,7 +59,7 @@ def unit_text(registry):
 
 
 @pytest.fixture
-def boot(etc, tmp_path):
+def boot(board_name, etc, tmp_path):
     """boot(units={...}, disk=..., **more of Board): a board at its prompt, killed at the end of the test. UNITS: {file name: text}
     instead of the demo's two; DISK "new" (the default), None, or a path."""
     boards = []
@@ -57,7 +76,7 @@ def boot(etc, tmp_path):
                 (own / "units" / name).write_text(text)
         if disk == "new":
             disk = board_kit.make_disk(folder / "data.img", mib)
-        one = board_kit.Board(folder, own, disk, **more)
+        one = board_kit.Board(folder, own, disk, name=board_name, **more)
         boards.append(one)
         return one.start()
 

@@ -3,7 +3,9 @@
 and what may go wrong on the way. Tests run in this order: the first fills the disk that two later ones boot from."""
 import calendar, os, re, shutil, subprocess, time
 import pexpect
+import pytest
 import board as board_kit
+import registry as registry_kit
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -26,6 +28,7 @@ def lines_of(board, unit, pattern):
     return [m.group(2) for m in found if m and re.search(pattern, m.group(2))]
 
 
+@pytest.mark.every_board
 def test_first_boot(boot, etc, registry, first_disk):
     """`make run` as a newcomer sees it."""
     board = boot(disk=first_disk)
@@ -54,10 +57,11 @@ def test_first_boot(boot, etc, registry, first_disk):
     assert board.poweroff() == 0
 
 
-def test_make_run(tmp_path):
+@pytest.mark.every_board
+def test_make_run(board_name, tmp_path):
     """The newcomer's command itself: what it says, the prompt it ends at, and that it leaves no registry behind."""
-    env = dict(os.environ, RUN_DIR=str(tmp_path), DEMO_PORT="5445", O=str(board_kit.pack.OUT))
-    run = pexpect.spawn(str(board_kit.ROOT / "boards/common/run.sh"), [board_kit.NAME], env=env, cwd=str(board_kit.ROOT), timeout=900,
+    env = dict(os.environ, RUN_DIR=str(tmp_path), DEMO_PORT=str(registry_kit.free_port()), O=str(board_kit.pack.OUT))
+    run = pexpect.spawn(str(board_kit.ROOT / "boards/common/run.sh"), [board_name], env=env, cwd=str(board_kit.ROOT), timeout=900,
                         encoding="utf-8", codec_errors="replace", dimensions=(50, 200))
     run.logfile_read = open(tmp_path / "console.log", "w")
     try:
@@ -106,6 +110,7 @@ def restart(board, before):
     assert "hello" in board.say("ps") and "/usr/bin/hello" in board.say("ps")
 
 
+@pytest.mark.every_board
 def test_second_boot_needs_no_registry(boot, registry, first_disk):
     """Without a registry hello starts from the disk; across `reboot` too; the other unit says what it lacks."""
     registry.stop()

@@ -25,9 +25,9 @@ def test_a_module_that_is_not_there_is_named():
         kernel.modules(kernel.unpack(pack.settings(BOARDS[0])["KERNEL"]), ["nosuch"])
 
 
-def test_initramfs_is_reproducible_and_complete(etc, tmp_path):
-    _, one = pack.pack(board_kit.NAME, etc, out=tmp_path / "one")
-    _, two = pack.pack(board_kit.NAME, etc, out=tmp_path / "two")
+def test_initramfs_is_reproducible_and_complete(board_name, etc, tmp_path):
+    _, one = pack.pack(board_name, etc, out=tmp_path / "one")
+    _, two = pack.pack(board_name, etc, out=tmp_path / "two")
     data = one.read_bytes()
     assert data == two.read_bytes()
     names = read_cpio(data)

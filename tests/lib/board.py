@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One board under QEMU, driven at its serial console by pexpect. Which board: $BOARD, qemu-x86_64 by default."""
+"""One board under QEMU, driven at its serial console by pexpect."""
 import json, os, pathlib, re, shlex, subprocess, sys, time
 import pexpect
 
@@ -7,7 +7,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "boards/common"))
 import pack
 
-NAME = os.environ.get("BOARD", "qemu-x86_64")
 PROMPT = "coracle> "
 BOOT_S, ANSWER_S = 120, 60      # generous: emulated, on a machine that may be busy
 
@@ -18,11 +17,11 @@ def make_disk(path, mib=256):
 
 
 class Board:
-    """FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
+    """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
     of -drive."""
 
-    def __init__(self, folder, etc, disk, name=NAME, net=True, conf=None, rtc=None, memory=512, append="", drive=""):
+    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive=""):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
         about = self.about
