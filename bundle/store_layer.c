@@ -158,6 +158,8 @@ int store_layer_publish(struct store *s, const struct staging *t, const struct l
 		if (r < 0) {	/* not published: what was placed goes the way of all staging */
 			char placed[64], back[64];
 
+			/* Its replacement may have come as far as the rename. */
+			unlinkat(s->root, path, 0);
 			snprintf(placed, sizeof(placed), "layers/%s", name);
 			snprintf(back, sizeof(back), "tmp/%s/layer", t->name);
 			move(s->root, placed, back);
