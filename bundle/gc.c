@@ -282,6 +282,29 @@ static int remove_found(struct gc *g)
 	return r;
 }
 
+static int sweep_aside(struct gc *g, int dir, const char *name)
+{
+	file_sweep_aside(dir);
+	return 0;
+}
+
+/* What a power cut left of files being replaced, where the store replaces files: never inside a layer, whose names are the image's. */
+static void sweep_replaced(struct gc *g)
+{
+	static const char *const folders[] = { ".", "state", "layers/index" };
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		int fd = file_open_beneath(g->store->root, folders[i], O_RDONLY | O_DIRECTORY, 0);
+
+		if (fd >= 0) {
+			file_sweep_aside(fd);
+			close(fd);
+		}
+	}
+	each_dir(g, STORE_IMAGES, sweep_aside);
+	each_dir(g, "bundles", sweep_aside);
+}
+
 static int collect(struct gc *g)
 {
 	int r = keep_slots(g);
@@ -312,6 +335,8 @@ int gc_run(struct store *s, const struct digest *keep, size_t keep_len, bool dry
 		r = set_add(&g.images, &keep[i]);
 	if (r >= 0)
 		r = collect(&g);
+	if (r >= 0 && !dry_run)
+		sweep_replaced(&g);
 	if (lock >= 0)
 		close(lock);
 	if (writers >= 0)

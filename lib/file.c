@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,39 @@ out:
 	if (r < 0)
 		err_sys(e, -r, "%s: cannot replace", path);
 	return r;
+}
+
+/* The pid in the name of a file that file_replace writes aside; 0: no such name. */
+static pid_t pid_of_aside(const char *name)
+{
+	size_t len = strlen(name), at = len - 4;
+	long pid = 0, unit = 1;
+
+	if (name[0] != '.' || len < 8 || strcmp(name + at, ".new") != 0)
+		return 0;
+	while (at > 1 && name[at - 1] >= '0' && name[at - 1] <= '9' && unit < 100000000) {
+		pid += (name[--at] - '0') * unit;
+		unit *= 10;
+	}
+	return unit > 1 && at > 2 && name[at - 1] == '.' ? (pid_t)pid : 0;
+}
+
+void file_sweep_aside(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!list && fd >= 0)
+		close(fd);
+	while (list && (entry = readdir(list))) {
+		pid_t pid = pid_of_aside(entry->d_name);
+
+		if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH)
+			unlinkat(dir, entry->d_name, 0);
+	}
+	if (list)
+		closedir(list);
 }
 
 static int remove_below(int dir, const char *name, dev_t dev, int depth)

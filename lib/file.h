@@ -27,6 +27,9 @@ int file_read_fd(int fd, const char *name, size_t max, char **out, size_t *len, 
  * directory, write, fsync, rename, fsync of the directory. Blocks on the disk. */
 int file_replace(int dir, const char *path, struct span data, mode_t mode, struct err *e);
 
+/* Removes from DIR what a file_replace that was cut left beside its file: the process that its name tells of is gone. */
+void file_sweep_aside(int dir);
+
 /* All of DATA to FD, over short writes and EINTR. 0 or -errno. */
 int file_write_all(int fd, const void *at, size_t len);
 

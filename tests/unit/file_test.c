@@ -122,6 +122,29 @@ static void removing_a_tree_follows_no_link(void **state)
 	assert_int_equal(file_remove_tree(root, "not-there", &e), 0);
 }
 
+static void sweeping_takes_what_a_dead_writer_left(void **state)
+{
+	static const char *const stay[] = { ".a.new", ".a.x1.new", "a.4000000.new", ".a.4000000.old", ".4000000.new", ".a.4000000000000000000.new" };
+	struct err e = { "" };
+	char own[64];
+
+	(void)state;
+	snprintf(own, sizeof(own), ".slots.%d.new", (int)getpid());
+	assert_int_equal(file_make_dirs(root, "sweep", 0755, &e), 0);
+	int dir = openat(root, "sweep", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < sizeof(stay) / sizeof(*stay); i++)
+		close(openat(dir, stay[i], O_CREAT | O_WRONLY, 0600));
+	close(openat(dir, own, O_CREAT | O_WRONLY, 0600));
+	close(openat(dir, ".slots.4194999.new", O_CREAT | O_WRONLY, 0600));	/* above any pid_max */
+	file_sweep_aside(dir);
+	for (size_t i = 0; i < sizeof(stay) / sizeof(*stay); i++)
+		assert_int_equal(faccessat(dir, stay[i], F_OK, 0), 0);
+	assert_int_equal(faccessat(dir, own, F_OK, 0), 0);
+	assert_int_equal(faccessat(dir, ".slots.4194999.new", F_OK, 0), -1);
+	close(dir);
+	assert_int_equal(file_remove_tree(root, "sweep", &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +153,7 @@ int main(void)
 		cmocka_unit_test(reading_refuses_large_and_special),
 		cmocka_unit_test(opens_stay_beneath),
 		cmocka_unit_test(removing_a_tree_follows_no_link),
+		cmocka_unit_test(sweeping_takes_what_a_dead_writer_left),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
