@@ -162,7 +162,7 @@ class Board:
 
     def coracle(self, *args, check=True, **kw):
         p = subprocess.run([self.bin / "coracle", "--socket", self.socket(), *args], capture_output=True, text=True,
-                           timeout=20, **kw)
+                           timeout=60, **kw)
         assert not check or p.returncode == 0, (args, p.returncode, p.stdout, p.stderr)
         return p
 
@@ -178,7 +178,7 @@ class Board:
     def log(self):
         return self.coracle("log").stdout
 
-    def wait(self, what, name="", timeout=15):
+    def wait(self, what, name="", timeout=60):
         """Until WHAT() is true; its value."""
         end = time.monotonic() + timeout
         while True:
@@ -189,7 +189,7 @@ class Board:
                 raise AssertionError(f"not in {timeout} s: {name or what}\n{self.told()}")
             time.sleep(0.02)
 
-    def wait_state(self, name, state, timeout=15):
+    def wait_state(self, name, state, timeout=60):
         self.wait(lambda: self.state(name) == state, f"{name} {state}", timeout)
         return self.status(name)
 
