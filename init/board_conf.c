@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config.h"
 #include "text.h"
 
 enum { WORDS_MAX = 6 };
@@ -122,6 +123,16 @@ static void take_bool(const struct line *l, const char *what, bool *out, const c
 		complain(l->conf, l->number, "%s: yes or no", what);
 }
 
+static void take_watchdog(struct line *l, const char *value)
+{
+	uint64_t s = 0;
+
+	if (strcmp(value, "none") != 0 && (!text_u64(value, 3600, &s) || !s))
+		complain(l->conf, l->number, "watchdog: seconds from 1 to 3600, or none");
+	else
+		l->conf->watchdog_s = (unsigned)s;
+}
+
 static void take_key(struct line *l, const char *key, char *value)
 {
 	struct board_conf *c = l->conf;
@@ -138,6 +149,8 @@ static void take_key(struct line *l, const char *key, char *value)
 		take_bool(l, key, &c->is_host, value);
 	else if (!strcmp(key, "console"))
 		take_console(l, value);
+	else if (!strcmp(key, "watchdog"))
+		take_watchdog(l, value);
 	else if (!strcmp(key, "network")) {
 		char *save = NULL, *w;
 
@@ -172,7 +185,7 @@ static char *trim(char *s)
 
 static void defaults(struct board_conf *c)
 {
-	*c = (struct board_conf){ .net = BOARD_NET_NONE };
+	*c = (struct board_conf){ .net = BOARD_NET_NONE, .watchdog_s = CONFIG_WATCHDOG_S };
 	text_copy(c->hostname, sizeof(c->hostname), "coracle");
 	text_copy(c->data_label, sizeof(c->data_label), "coracle-data");
 	text_copy(c->units, sizeof(c->units), "/etc/coracle/units");

@@ -179,7 +179,7 @@ static void empty(struct pid1 *p)
 	for (unsigned i = 0; i < CONFIG_UNITS_MAX; i++)
 		p->units[i].report_fd = p->units[i].notify_fd = p->units[i].health.out_fd = -1;
 	text_copy(p->etc_dir, sizeof(p->etc_dir), "/etc/coracle");
-	p->console_fd = p->dhcpcd_err.fd = -1;
+	p->console_fd = p->dhcpcd_err.fd = p->watchdog.fd = -1;
 }
 
 /* Kernel messages below "warning" do not belong between a technician's keys. */

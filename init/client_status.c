@@ -140,6 +140,10 @@ static void show_board(const struct status *s)
 	printf("board     %s  up %s  kernel %s  coracle %s%s\n", s->hostname, span, u.release, s->version,
 		s->power == STATUS_POWER_OFF ? "  powering off" : s->power == STATUS_POWER_REBOOT ?
 		"  rebooting" : "");
+	if (s->is_rescue)
+		printf("rescue    after %u resets in a row: only critical units start by themselves, and nothing reboots\n", s->resets);
+	if (s->reset_cause[0])
+		printf("came up   after: %s\n", s->reset_cause);
 	show_data(s);
 	network_text(s, text, sizeof(text));
 	printf("network   %s\n", text);
@@ -243,6 +247,8 @@ static void json_board(const struct status *s)
 	json_pair("version", s->version);
 	json_pair("kernel", u.release);
 	printf(",\"up_ms\":%llu", (unsigned long long)(text_now_ms() - s->boot_ms));
+	json_pair("came_up_after", s->reset_cause);
+	printf(",\"resets\":%u,\"rescue\":%s,\"watchdog_s\":%u", s->resets, s->is_rescue ? "true" : "false", s->watchdog_s);
 	printf(",\"data\":{\"mounted\":%s", s->is_data_there ? "true" : "false");
 	json_pair("text", s->data);
 	json_pair("dir", s->data_dir);

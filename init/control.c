@@ -126,6 +126,7 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 		return;
 	}
 	plog("unit %s: asked to %s", q->name, name[q->command]);
+	p->units[i].is_asked |= q->command != CONTROL_STOP;
 	sup_ask(p, (unsigned)i, event[q->command]);
 	snprintf(r->text, sizeof(r->text), "%s: %s", q->name, unit_state_name(p->units[i].state));
 }

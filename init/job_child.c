@@ -147,7 +147,11 @@ int job_child(void *arg)
 		return run_pull(p, &p->units[c->unit]);
 	case JOB_PREPARE:
 		return run_prepare(p, &p->units[c->unit]);
+	case JOB_RESETS:
+		return resets_job(p, p->resets_job);
 	case JOB_SYNC:
+		if (p->status->is_data_there && !p->is_reset_said)
+			resets_note(p);
 		return data_sync(c->flag ? p->status->data_dir : NULL);
 	default:
 		return 1;

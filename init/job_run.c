@@ -26,7 +26,7 @@
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -61,6 +61,7 @@ static uint64_t deadline_of(enum job_kind kind)
 	case JOB_PULL:
 		return CONFIG_PULL_DEADLINE_S * 1000ULL;
 	case JOB_SYNC:
+	case JOB_RESETS:
 		return CONFIG_SYNC_DEADLINE_S * 1000ULL;
 	default:
 		return CONFIG_PREPARE_DEADLINE_S * 1000ULL;
@@ -154,6 +155,11 @@ bool job_run_net(struct pid1 *p)
 bool job_run_sync(struct pid1 *p, bool umounts)
 {
 	return run(p, JOB_SYNC, -1, false, umounts);
+}
+
+bool job_run_resets(struct pid1 *p)
+{
+	return run(p, JOB_RESETS, -1, false, false);
 }
 
 bool job_run_units(struct pid1 *p, bool has_store)
@@ -276,6 +282,8 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	leave(j);	/* the place is free before the next job is thought of */
 	if (ended.kind == JOB_PULL || ended.kind == JOB_PREPARE)
 		sup_job_ended(p, (unsigned)ended.unit, ended.kind, code, &ended.result, text, memfd);
+	else if (ended.kind == JOB_RESETS)
+		resets_ended(p, code, &ended.result, text);
 	else
 		board_job_ended(p, &ended, code, text, memfd);
 	if (ended.kind != JOB_PREPARE && memfd >= 0)

@@ -110,6 +110,7 @@ static void close_others(struct pid1 *p)
 	close(p->signal_fd);
 	close(p->control_fd);
 	close(p->dhcpcd_err.fd);
+	close(p->watchdog.fd);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		if (p->clients[i].fd >= 0)
 			close(p->clients[i].fd);

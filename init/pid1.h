@@ -17,10 +17,12 @@
 #include "helper.h"
 #include "job_run.h"
 #include "lines.h"
+#include "resets.h"
 #include "ring.h"
 #include "status.h"
 #include "unit.h"
 #include "unit_table.h"
+#include "watchdog.h"
 
 enum { STRANGERS_KEPT = 32 };
 
@@ -28,6 +30,7 @@ enum { STRANGERS_KEPT = 32 };
 struct unit {
 	bool is_used;
 	bool is_gone;			/* no longer in the table: dropped once inactive */
+	bool is_asked;			/* by hand, since boot */
 	bool has_done;			/* a oneshot: its last run ended well */
 	struct unit_entry entry;
 	enum unit_state state;
@@ -93,6 +96,15 @@ struct pid1 {
 	bool is_net_up;			/* static: set; dhcp: a lease came */
 	char net_text[128];		/* what was last heard of the network */
 	bool is_ready_said;
+	struct watchdog watchdog;
+	bool has_resets;		/* state/resets was taken in */
+	uint32_t resets;		/* resets in a row that count */
+	bool is_rescue;
+	int resets_job;			/* enum resets_job: what the job under way is */
+	char reset_why[RESETS_TEXT_MAX];/* of the reset that comes, or "" */
+	bool is_reset_bad, is_reset_said;
+	uint64_t reset_due_ms;		/* the reset comes then, said or not */
+	uint64_t healthy_ms;		/* since when all critical units are well */
 	int power;			/* enum status_power */
 	int power_step;			/* shutdown.c */
 	uint64_t power_due_ms;

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
@@ -27,6 +28,8 @@
 
 enum { STEP_UP, STEP_UNITS, STEP_TERM, STEP_KILL, STEP_SYNC, STEP_GONE };
 enum { TERM_MS = 2000, KILL_MS = 2000, TICK_MS = 20 };
+/* All steps at their longest; what hangs then is the watchdog's. */
+enum { WATCHDOG_MS = (CONFIG_SHUTDOWN_S + CONFIG_SYNC_DEADLINE_S) * 1000 + TERM_MS + KILL_MS + 2000 };
 
 void shutdown_begin(struct pid1 *p, int power, const char *why)
 {
@@ -38,6 +41,9 @@ void shutdown_begin(struct pid1 *p, int power, const char *why)
 	status_end(p->status);
 	if (!is_first)
 		return;
+	if (!p->reset_why[0])
+		snprintf(p->reset_why, sizeof(p->reset_why), "%s: %s", power == STATUS_POWER_REBOOT ? "rebooted" : "powered off", why);
+	watchdog_let_go(p, WATCHDOG_MS);
 	plog_open(p->log, p->console_fd, -1);
 	plog("%s: %s", power == STATUS_POWER_REBOOT ? "rebooting" : "powering off", why);
 	p->power_step = STEP_UNITS;
@@ -82,6 +88,8 @@ static void remove_cgroups(struct pid1 *p)
 static _Noreturn void leave(struct pid1 *p)
 {
 	plog(p->power == STATUS_POWER_REBOOT ? "reboots now" : "off now");
+	if (p->power == STATUS_POWER_OFF)
+		watchdog_disarm(p);
 	for (;;) {
 		reboot(p->power == STATUS_POWER_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
 		/* In a namespace the kernel ends us by a signal; where the machine cannot switch off it halts. */

@@ -50,6 +50,7 @@ void status_end(struct status *s)
 static void end_texts(struct status *s)
 {
 	END(s->hostname);
+	END(s->reset_cause);
 	END(s->version);
 	END(s->data);
 	END(s->data_dir);

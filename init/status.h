@@ -53,6 +53,10 @@ struct status {
 	uint32_t is_clock_floor;	/* the clock was behind the build and set to it; the mount job may have set it on to state/clock */
 	uint32_t is_host;		/* in namespaces on a host */
 	uint64_t boot_ms;		/* when PID 1 began */
+	uint32_t watchdog_s;		/* the hardware watchdog's time-out, 0: none */
+	uint32_t resets;		/* in a row that count towards rescue */
+	uint32_t is_rescue;
+	char reset_cause[160];		/* why the board came up, or "" (not known yet) */
 	char hostname[64];
 	char version[32];
 	char data[UNIT_TEXT_MAX];	/* "/data ext4 vda1", or why not */

@@ -114,6 +114,7 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 {
 	struct unit *u = &p->units[i];
 	char text[UNIT_TEXT_MAX];
+	enum unit_event event;
 
 	unit_end_text(end, text, sizeof(text));
 	if (end->kind == UNIT_END_START && start_text[0])
@@ -123,7 +124,13 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 	sup_say(p, i, text);
 	remember(p, i, text);
 	u->has_done = unit_end_is_clean(&u->entry, end);
-	sup_event(p, i, unit_end_event(&u->entry, end));
+	event = unit_end_event(&u->entry, end);
+	/* In rescue a critical unit is tried for ever: something may heal it. */
+	if (p->is_rescue && u->entry.is_critical && event == UNIT_EV_ENDED_FAILED)
+		event = UNIT_EV_ENDED_AGAIN;
+	sup_event(p, i, event);
+	if (u->entry.is_critical && (u->state == UNIT_FAILED || u->starts_failed > CONFIG_CRITICAL_TRIES))
+		resets_escalate(p, i, text);
 }
 
 /* Once starter and program are both gone: what it came to. */

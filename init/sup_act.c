@@ -116,16 +116,22 @@ const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event)
 		return "waits for the data partition";
 	if (!p->is_table_with_store)
 		return "waits for the units to be read";
+	if (!p->has_resets)
+		return "waits to know why the board came up";
+	if (p->is_rescue && !u->entry.is_critical && !u->is_asked)
+		return "rescue: only critical units are started by themselves; `coracle start` starts it";
 	after = obstacle_after(p, i);
 	if (after)
 		return after;
 	if (!wants_pull && u->record_fd >= 0) {
 		if (u->is_dirty && !sup_is_clean(p, i))
 			return "waits for processes of its last run to end";
-		if (!unit_limit_take(&u->limit, p->now_ms, u->entry.start_limit_burst,
+		if (!(p->is_rescue && u->entry.is_critical) && !unit_limit_take(&u->limit, p->now_ms, u->entry.start_limit_burst,
 			u->entry.start_limit_interval_ms)) {
 			sup_say(p, i, "started too often (StartLimitBurst=); `coracle start` tries again");
 			*event = UNIT_EV_LIMIT;
+			if (u->entry.is_critical)
+				resets_escalate(p, i, "started too often (StartLimitBurst=)");
 		} else {
 			*event = UNIT_EV_LAUNCH;
 		}

@@ -135,6 +135,11 @@ static void obstacles_in_their_order(void **state)
 	status.is_data_there = 1;
 	assert_non_null(strstr(sup_obstacle(&p, 0, &event), "units to be read"));
 	p.is_table_with_store = true;
+	assert_non_null(strstr(sup_obstacle(&p, 0, &event), "why the board came up"));
+	p.has_resets = true;
+	p.is_rescue = true;
+	assert_non_null(strstr(sup_obstacle(&p, 0, &event), "rescue"));
+	p.is_rescue = false;
 	p.conf.net = BOARD_NET_DHCP;
 	p.is_net_up = false;
 	status.boot_ms = p.now_ms;

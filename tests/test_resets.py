@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Critical units, the resets they lead to, and rescue: PID 1 in namespaces on this host, booted again and again on one data directory.
+The watchdog itself is tested where there is one: tests/boards/test_watchdog.py."""
+import os
+import pathlib
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
+import init_kit  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def tools():
+    with init_kit.scratch() as d:
+        yield init_kit.Tools(pathlib.Path(d))
+
+
+@pytest.fixture
+def board(tools):
+    with init_kit.scratch() as d:
+        os.chmod(d, 0o755)
+        b = init_kit.Board(pathlib.Path(d) / "b", tools)
+        yield b
+        b.kill()
+
+
+def rebooted(board, timeout=30):
+    """PID 1 ended by asking for a restart (man 2 reboot: SIGHUP in a pid namespace)."""
+    board.process.wait(timeout)
+    return -board.process.returncode == signal.SIGHUP or board.process.returncode - 128 == signal.SIGHUP
+
+
+def cause(board):
+    board.wait(lambda: board.status()["came_up_after"], "cause")
+    return board.status()["came_up_after"]
+
+
+def test_an_orderly_way_down_says_so(board):
+    board.start()
+    assert cause(board) == "power, or a reset from outside"
+    board.stop("reboot")
+    board.start()
+    assert cause(board) == "rebooted: asked for" and board.status()["resets"] == 0
+    board.kill()
+    board.start()
+    assert cause(board) == "power, or a reset from outside" and board.status()["resets"] == 0
+
+
+def test_three_resets_lead_to_rescue_and_a_good_program_heals_it(board):
+    board.unit("brain", "exit", 3, is_critical=1, start_limit_burst=3)
+    board.unit("extra", "say", "x")
+    for n in range(3):
+        board.start()
+        if n:
+            assert "critical unit brain is beyond its restarts" in cause(board)
+        assert rebooted(board)
+    board.start()
+    assert "brain" in cause(board)
+    s = board.status()
+    assert s["rescue"] and s["resets"] == 3
+    board.wait(lambda: board.status("brain")["restarts"] > 4, "tried on, beyond its start limit")
+    assert board.process.poll() is None
+    assert board.state("extra") == "waiting" and "rescue" in board.status("extra")["reason"]
+    assert "rescue    after 3 resets in a row" in board.coracle("status").stdout
+    board.coracle("start", "extra")
+    board.wait_state("extra", "running")
+    board.unit("brain", "say", "well again")           # as an update would: a new record
+    board.coracle("restart", "brain")
+    board.wait_state("brain", "running")
+    board.stop("reboot")
+    board.start()
+    assert cause(board) == "rebooted: asked for" and board.status()["rescue"]
+
+
+def test_bad_ends_in_a_row_count_too(board):
+    board.unit("brain", "exit", 3, is_critical=1, restart_max_sec_ms=100)
+    board.start()
+    assert rebooted(board)
+    board.unit("brain", "exit", 0, is_critical=1, restart=init_kit.NO)
+    board.write_units()
+    board.start()
+    board.wait_state("brain", "inactive")               # a good end is no failure
+    assert board.process.poll() is None
+
+
+def test_refused_is_never_a_reset(board):
+    board.unit("brain", "say", "x", current="", is_critical=1)
+    board.say("pull.brain", "refused no signature")
+    board.start()
+    board.wait_state("brain", "refused")
+    for _ in range(12):
+        board.coracle("start", "brain")
+        board.wait_state("brain", "refused")
+    assert board.process.poll() is None and board.status()["resets"] == 0
+
+
+def test_a_disk_that_takes_nothing_keeps_nobody_from_the_reset(board):
+    (board.data / "state").write_text("a file in the way")
+    board.unit("brain", "exit", 3, is_critical=1, start_limit_burst=2)
+    board.start()
+    assert rebooted(board)
