@@ -50,6 +50,9 @@ static void defaults(struct unit_file *u)
 	u->timeout_start_ms = 90000;
 	u->timeout_stop_ms = 10000;
 	u->is_enabled = true;
+	u->log_burst = CONFIG_LOG_BURST;
+	u->log_interval_ms = 30000;
+	u->log_size_max = CONFIG_LOG_FILE_KIB * 1024;
 }
 
 static int name_from_path(struct unit_file *u, const char *path, struct err *e)

@@ -264,7 +264,32 @@ int unit_keys_exit_force(struct unit_file *u, const char *v, struct err *e)
 	return exits(u->exit_force, v);
 }
 
+int unit_keys_log_burst(struct unit_file *u, const char *v, struct err *e)
+{
+	uint64_t n = CONFIG_LOG_BURST;
+
+	if (v[0] && !quadlet_u64(v, UINT32_MAX, &n))
+		return -EINVAL;
+	u->log_burst = (uint32_t)n;
+	return 0;
+}
+
+int unit_keys_log_interval(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->log_interval_ms, v, 30000);
+}
+
 /* [X-Coracle] */
+
+int unit_keys_x_log_size(struct unit_file *u, const char *v, struct err *e)
+{
+	uint64_t n = CONFIG_LOG_FILE_KIB * 1024;
+
+	if (v[0] && (!quadlet_size(v, &n) || n > UINT32_MAX))
+		return -EINVAL;
+	u->log_size_max = (uint32_t)n;
+	return 0;
+}
 
 int unit_keys_x_critical(struct unit_file *u, const char *v, struct err *e)
 {

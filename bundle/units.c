@@ -155,6 +155,9 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->watchdog_ms = u->watchdog_ms;
 	x->health = u->health;
 	x->on_failure = u->on_failure;
+	x->log_burst = u->log_burst;
+	x->log_interval_ms = u->log_interval_ms;
+	x->log_size_max = u->log_size_max;
 	memcpy(x->exit_success, u->exit_success, sizeof(x->exit_success));
 	memcpy(x->exit_prevent, u->exit_prevent, sizeof(x->exit_prevent));
 	memcpy(x->exit_force, u->exit_force, sizeof(x->exit_force));

@@ -22,8 +22,8 @@
 static const char usage[] =
 	"coracle status [NAME]        what the board and its units are doing\n"
 	"coracle ps                   the processes of all units\n"
-	"coracle logs NAME [-n N] [-f]  what a unit printed\n"
-	"coracle log [-n N] [-f]      what PID 1 did\n"
+	"coracle logs NAME [-n N] [-f] [--since T] [--saved]  what a unit printed; T: 90s, 5m, 2h, 1d or a time; --saved: from the disk\n"
+	"coracle log [-n N] [-f] [--since T]  what PID 1 did\n"
 	"coracle start NAME           starts a unit, or tries it again now\n"
 	"coracle stop NAME            stops a unit\n"
 	"coracle restart NAME         stops and starts it\n"
@@ -193,6 +193,10 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->is_json = true;
 		else if (!strcmp(s, "-f"))
 			a->follows = true;
+		else if (!strcmp(s, "--saved"))
+			a->is_saved = true;
+		else if (!strcmp(s, "--since") && i + 1 < argc)
+			a->since = argv[++i];
 		else if (!strcmp(s, "--socket") && i + 1 < argc)
 			a->socket = argv[++i];
 		else if (!strcmp(s, "-n") && i + 1 < argc && text_u64(argv[i + 1], UINT32_MAX, &a->lines))

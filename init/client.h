@@ -14,6 +14,8 @@ struct client_args {
 	const char *name;		/* unit, or NULL */
 	uint64_t lines;			/* logs -n, 0: all */
 	bool follows;			/* logs -f */
+	const char *since;		/* logs --since, or NULL */
+	bool is_saved;			/* logs --saved */
 	const char *socket;		/* control socket */
 };
 

@@ -17,6 +17,7 @@
 #include "logger.h"
 #include "pid1.h"
 #include "plog.h"
+#include "saver.h"
 #include "spawn.h"
 #include "text.h"
 
@@ -29,7 +30,7 @@ struct helper_child {
 
 static const char *helper_name(unsigned which)
 {
-	return which == HELPER_LOGGER ? "logger" : which == HELPER_DHCPCD ? "dhcpcd" : "console";
+	return which == HELPER_LOGGER ? "logger" : which == HELPER_SAVER ? "saver" : which == HELPER_DHCPCD ? "dhcpcd" : "console";
 }
 
 static int run_dhcpcd(const struct pid1 *p)
@@ -81,6 +82,8 @@ static int helper_child(void *arg)
 
 	if (c->which == HELPER_LOGGER)
 		return logger_run(c->pid1);
+	if (c->which == HELPER_SAVER)
+		return saver_run(c->pid1);
 	if (c->which == HELPER_DHCPCD)
 		return run_dhcpcd(c->pid1);
 	return run_console(c->pid1, c->pid1->conf.console[c->which - HELPER_CONSOLE]);
@@ -104,7 +107,7 @@ static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
 		err = lines_open(&p->dhcpcd_err);
 		s.stdio[1] = s.stdio[2] = err;
 	}
-	s.keeps_fds = which == HELPER_LOGGER;
+	s.keeps_fds = which == HELPER_LOGGER || which == HELPER_SAVER;
 	h->pid = spawn(&s);
 	if (err >= 0)
 		close(err);
@@ -125,7 +128,7 @@ uint64_t helper_scan(struct pid1 *p, uint64_t now_ms)
 	for (unsigned i = 0; i < HELPERS; i++) {
 		struct helper *h = &p->helpers[i];
 
-		if (!h->is_wanted || h->pid)
+		if (!h->is_wanted || h->pid || (i == HELPER_SAVER && !p->status->is_data_there))
 			continue;
 		if (h->due_ms <= now_ms)
 			start(p, i, now_ms);
@@ -163,13 +166,42 @@ bool helper_reaped(struct pid1 *p, pid_t pid, int status)
 	return false;
 }
 
+void helper_close_others(struct pid1 *p)
+{
+	close(p->signal_fd);
+	close(p->control_fd);
+	close(p->dhcpcd_err.fd);
+	close(p->watchdog.fd);
+	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+		if (p->clients[i].fd >= 0)
+			close(p->clients[i].fd);
+	for (unsigned i = 0; i < JOBS_MAX; i++) {
+		if (p->jobs[i].kind == JOB_FREE)
+			continue;
+		close(p->jobs[i].result_fd);
+		close(p->jobs[i].err.fd);
+		close(p->jobs[i].memfd);
+	}
+	for (unsigned i = 0; i < p->units_len; i++) {
+		if (!p->units[i].is_used)
+			continue;
+		close(p->units[i].record_fd);
+		close(p->units[i].report_fd);
+		close(p->units[i].pidfd);
+		close(p->units[i].notify_fd);
+		close(p->units[i].health.out_fd);
+	}
+}
+
 void helper_renew_logger(struct pid1 *p)
 {
-	struct helper *h = &p->helpers[HELPER_LOGGER];
+	for (unsigned i = HELPER_LOGGER; i <= HELPER_SAVER; i++) {
+		struct helper *h = &p->helpers[i];
 
-	h->is_wanted = true;
-	if (h->pid && !h->is_replaced) {
-		h->is_replaced = true;
-		kill(h->pid, SIGTERM);	/* it empties the pipes it knows and leaves */
+		h->is_wanted = i == HELPER_LOGGER || CONFIG_LOG_FLUSH_S;
+		if (h->pid && !h->is_replaced) {
+			h->is_replaced = true;
+			kill(h->pid, SIGTERM);	/* it ends what it is at and leaves */
+		}
 	}
 }

@@ -13,7 +13,7 @@
 
 #include "board_conf.h"
 
-enum { HELPER_LOGGER, HELPER_DHCPCD, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
+enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
 
 struct helper {
 	bool is_wanted;
@@ -31,7 +31,10 @@ uint64_t helper_scan(struct pid1 *p, uint64_t now_ms);
 /* PID is a helper: true, and it is started again later. */
 bool helper_reaped(struct pid1 *p, pid_t pid, int status);
 
-/* New log pipes: the logger is replaced by one that knows them. */
+/* New log pipes and rings: logger and saver are replaced by ones that know them. */
 void helper_renew_logger(struct pid1 *p);
+
+/* In the child: closes all that PID 1 holds and a helper that works on log pipes and rings has no use for. */
+void helper_close_others(struct pid1 *p);
 
 #endif

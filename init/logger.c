@@ -9,11 +9,13 @@
 #include "logger.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -21,13 +23,21 @@
 #include "ring.h"
 #include "text.h"
 
-enum { CHUNK = 16384, TURNS = 8, USER = 65534 };
+enum { CHUNK = 65536, TURNS = 4, USER = 65534, PARTIAL_MS = 100 };
 
 struct stream {
 	int fd;
-	struct ring *ring;
-	const char *name;
-	struct logger_line line;
+	int partial;			/* bytes that wait in the pipe for the end of their line */
+	struct logger_stream out;
+};
+
+struct logger {
+	struct stream stream[CONFIG_UNITS_MAX * 2];
+	struct pollfd poll_fd[CONFIG_UNITS_MAX * 2];
+	struct logger_rate rate[CONFIG_UNITS_MAX];
+	unsigned len;
+	int copy[2];			/* the pipe that is teed into */
+	char buf[CHUNK];
 };
 
 static volatile sig_atomic_t is_told_to_end;
@@ -52,44 +62,107 @@ static void put(struct ring *r, const struct timespec *now, const char *stream, 
 	ring_add(r, line, at + len + 1);
 }
 
-void logger_take(struct logger_line *l, struct ring *r, const char *stream, const char *at, size_t len,
-	const struct timespec *now)
+/* Says how many lines were dropped, once they no longer are. */
+static void gap(struct logger_stream *s, const struct timespec *now)
 {
-	while (len) {
-		const char *nl = memchr(at, '\n', len);
-		size_t part = nl ? (size_t)(nl - at) : len;
-		size_t room = sizeof(l->text) - l->len;
+	char text[96];
+	int len;
 
-		if (part > room)
-			part = room;
-		memcpy(l->text + l->len, at, part);
-		l->len += part;
-		at += part;
-		len -= part;
-		if (len && *at == '\n') {
-			put(r, now, stream, 'F', l->text, l->len);
-			l->len = 0;
-			at++;
-			len--;
-		} else if (l->len == sizeof(l->text)) {
-			put(r, now, stream, 'P', l->text, l->len);
-			l->len = 0;
+	if (!s->ring->dropped)
+		return;
+	len = snprintf(text, sizeof(text), "coracle: %llu lines dropped, over the rate (LogRateLimitBurst=)",
+		(unsigned long long)s->ring->dropped);
+	put(s->ring, now, "stderr", 'F', text, (size_t)len);
+	s->ring->dropped = 0;
+}
+
+static bool is_within(struct logger_stream *s, const struct timespec *now, uint64_t now_ms)
+{
+	struct logger_rate *r = s->rate;
+
+	if (!r->burst || !r->interval_ms)
+		return true;
+	if (!r->begin_ms || now_ms - r->begin_ms >= r->interval_ms) {
+		r->begin_ms = now_ms;
+		r->lines = 0;
+		gap(s, now);
+	}
+	return r->lines++ < r->burst;
+}
+
+static void line(struct logger_stream *s, char tag, const char *at, size_t len, const struct timespec *now, uint64_t now_ms)
+{
+	if (is_within(s, now, now_ms))
+		put(s->ring, now, s->name, tag, at, len);
+	else
+		s->ring->dropped++;
+}
+
+size_t logger_take(struct logger_stream *s, const char *at, size_t len, const struct timespec *now, uint64_t now_ms)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		const char *nl = memchr(at + done, '\n', len - done);
+		size_t part = nl ? (size_t)(nl - at) - done : len - done;
+
+		if (part > LOGGER_LINE_MAX) {
+			line(s, 'P', at + done, LOGGER_LINE_MAX, now, now_ms);
+			done += LOGGER_LINE_MAX;
+		} else if (nl) {
+			line(s, 'F', at + done, part, now, now_ms);
+			done += part + 1;
+		} else {
+			break;
 		}
+	}
+	return done;
+}
+
+/* The bytes now in the pipe's copy into BUF; they stay in the pipe. */
+static size_t look(struct logger *l, int fd)
+{
+	ssize_t n = tee(fd, l->copy[1], sizeof(l->buf), SPLICE_F_NONBLOCK);
+	size_t got = 0;
+
+	while (n > 0 && got < (size_t)n) {
+		ssize_t r = read(l->copy[0], l->buf + got, (size_t)n - got);
+
+		if (r <= 0)
+			break;
+		got += (size_t)r;
+	}
+	return got;
+}
+
+static void consume(int fd, size_t len)
+{
+	static char away[4096];
+
+	while (len) {
+		ssize_t n = read(fd, away, len < sizeof(away) ? len : sizeof(away));
+
+		if (n <= 0)
+			return;
+		len -= (size_t)n;
 	}
 }
 
-/* Bounded per turn, so that one unit's flood does not starve the others. False: nothing there. */
-static bool drain(struct stream *s)
+/* Bounded per turn, so that one unit's flood does not starve the others. */
+static void drain(struct logger *l, struct stream *s)
 {
-	static char buf[CHUNK];
 	struct timespec now;
-	ssize_t n = 0;
-	int turn;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	for (turn = 0; turn < TURNS && (n = read(s->fd, buf, sizeof(buf))) > 0; turn++)
-		logger_take(&s->line, s->ring, s->name, buf, (size_t)n, &now);
-	return turn > 0;
+	for (int turn = 0; turn < TURNS; turn++) {
+		size_t len = look(l, s->fd), done = logger_take(&s->out, l->buf, len, &now, text_now_ms());
+
+		consume(s->fd, done);
+		s->partial = (int)(len - done);
+		if (!done)
+			return;
+	}
+	s->partial = 0;		/* there may be more: poll says so */
 }
 
 static void drop_rights(void)
@@ -104,37 +177,8 @@ static void drop_rights(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* All that PID 1 holds and the logger has no use for. */
-static void close_others(struct pid1 *p)
+static void gather(struct pid1 *p, struct logger *l)
 {
-	close(p->signal_fd);
-	close(p->control_fd);
-	close(p->dhcpcd_err.fd);
-	close(p->watchdog.fd);
-	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-		if (p->clients[i].fd >= 0)
-			close(p->clients[i].fd);
-	for (unsigned i = 0; i < JOBS_MAX; i++) {
-		if (p->jobs[i].kind == JOB_FREE)
-			continue;
-		close(p->jobs[i].result_fd);
-		close(p->jobs[i].err.fd);
-		close(p->jobs[i].memfd);
-	}
-	for (unsigned i = 0; i < p->units_len; i++) {
-		if (!p->units[i].is_used)
-			continue;
-		close(p->units[i].record_fd);
-		close(p->units[i].report_fd);
-		close(p->units[i].pidfd);
-		close(p->units[i].notify_fd);
-		close(p->units[i].health.out_fd);
-	}
-}
-
-static unsigned gather(struct pid1 *p, struct stream *s, struct pollfd *poll_fd)
-{
-	unsigned n = 0;
 	size_t len;
 
 	for (unsigned i = 0; i < p->units_len; i++) {
@@ -143,40 +187,65 @@ static unsigned gather(struct pid1 *p, struct stream *s, struct pollfd *poll_fd)
 
 		if (!r)
 			continue;
+		l->rate[i] = (struct logger_rate){ .burst = u->entry.log_burst, .interval_ms = u->entry.log_interval_ms };
 		for (int k = 0; k < 2; k++) {
-			s[n].fd = k ? u->err_fd[0] : u->out_fd[0];
-			s[n].ring = r;
-			s[n].name = k ? "stderr" : "stdout";
-			s[n].line.len = 0;
-			poll_fd[n] = (struct pollfd){ .fd = s[n].fd, .events = POLLIN };
-			n++;
+			struct stream *s = &l->stream[l->len++];
+
+			s->fd = k ? u->err_fd[0] : u->out_fd[0];
+			s->out = (struct logger_stream){ .ring = r, .name = k ? "stderr" : "stdout", .rate = &l->rate[i] };
 		}
 	}
-	return n;
+}
+
+/* A pipe with the beginning of a line in it is readable for ever: it is looked at now and then instead, and when it has grown. */
+static int choose(struct logger *l)
+{
+	int wait = -1, now;
+
+	for (unsigned i = 0; i < l->len; i++) {
+		struct stream *s = &l->stream[i];
+
+		if (s->partial && ioctl(s->fd, FIONREAD, &now) == 0 && now != s->partial)
+			s->partial = 0;
+		l->poll_fd[i] = (struct pollfd){ .fd = s->partial ? -1 : s->fd, .events = POLLIN };
+		if (s->partial || s->out.ring->dropped)
+			wait = PARTIAL_MS;
+	}
+	return wait;
+}
+
+/* The flood may be over, and its last lines with it. */
+static void say_gaps(struct logger *l)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (unsigned i = 0; i < l->len; i++) {
+		struct logger_rate *r = l->stream[i].out.rate;
+
+		if (l->stream[i].out.ring->dropped && text_now_ms() - r->begin_ms >= r->interval_ms)
+			gap(&l->stream[i].out, &now);
+	}
 }
 
 int logger_run(struct pid1 *p)
 {
-	static struct stream streams[CONFIG_UNITS_MAX * 2];
-	struct pollfd poll_fd[CONFIG_UNITS_MAX * 2];
-	unsigned n;
+	static struct logger l;
 
-	close_others(p);
-	n = gather(p, streams, poll_fd);
+	if (pipe2(l.copy, O_CLOEXEC) < 0)
+		return 1;
+	helper_close_others(p);
+	gather(p, &l);
 	drop_rights();
 	while (!is_told_to_end) {
-		if (poll(poll_fd, n, -1) < 0 && errno != EINTR)
+		if (poll(l.poll_fd, l.len, choose(&l)) < 0 && errno != EINTR)
 			return 1;
-		for (unsigned i = 0; i < n; i++)
-			drain(&streams[i]);
+		for (unsigned i = 0; i < l.len; i++)
+			if (l.poll_fd[i].fd >= 0)
+				drain(&l, &l.stream[i]);
+		say_gaps(&l);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		struct timespec now;
-
-		drain(&streams[i]);
-		clock_gettime(CLOCK_REALTIME, &now);
-		if (streams[i].line.len)
-			logger_take(&streams[i].line, streams[i].ring, streams[i].name, "\n", 1, &now);
-	}
+	for (unsigned i = 0; i < l.len; i++)
+		drain(&l, &l.stream[i]);
 	return 0;
 }

@@ -18,8 +18,9 @@ struct ring {
 	uint32_t magic;
 	uint32_t size;		/* of data */
 	uint64_t head;		/* bytes ever written; data[head % size] is next */
-	uint64_t dropped;	/* lines the writer could not take */
-	uint8_t pad[RING_HEAD_SIZE - 24];
+	uint64_t dropped;	/* lines that the logger left out and has not said so yet */
+	uint64_t saved;		/* bytes that the saver has on disk */
+	uint8_t pad[RING_HEAD_SIZE - 32];
 	uint8_t data[];
 };
 

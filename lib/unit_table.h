@@ -15,7 +15,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 3, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
+enum { UNIT_TABLE_FORMAT = 4, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -111,6 +111,8 @@ struct unit_entry {
 	uint16_t exit_prevent[UNIT_EXITS_MAX];
 	uint16_t exit_force[UNIT_EXITS_MAX];
 	struct unit_dep dep[UNIT_DEPS_MAX];
+	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
+	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */
 	uint32_t on_failure;			/* enum unit_on_failure */
 	struct unit_health health;
 };

@@ -6,11 +6,15 @@
  *   flood         prints for ever                           signal N      dies of it
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
+ *   count N US    prints "number I" N times, US microseconds apart, each in two writes
+ *   half A MS B   prints A, and MS later B and the end of the line
+ *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64)
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
  *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +101,26 @@ static int check(const char *name)
 	return atoi(text);
 }
 
+static int stall(const char *proc)
+{
+	char path[128], text[256];
+	unsigned long long pc;
+	int fd;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/1/syscall", proc);
+	f = fopen(path, "r");
+	if (!f || !fgets(text, sizeof(text), f) || !strrchr(text, ' '))
+		return perror(path), 1;
+	pc = strtoull(strrchr(text, ' '), NULL, 16);
+	snprintf(path, sizeof(path), "%s/1/mem", proc);
+	fd = open(path, O_RDWR);
+	if (fd < 0 || pwrite(fd, "\xeb\xfe", 2, (off_t)pc) != 2)
+		return perror(path), 1;
+	printf("stalled at %llx\n", pc);
+	return 0;
+}
+
 static void serve(int port, int good)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -146,6 +170,20 @@ int main(int argc, char **argv)
 				for (;;)
 					pause();
 			}
+	} else if (!strcmp(what, "count")) {
+		setvbuf(stdout, NULL, _IONBF, 0);
+		for (int i = 0; i < atoi(arg); i++) {
+			printf("num");
+			printf("ber %d\n", i);
+			usleep((useconds_t)(argc > 3 ? atoi(argv[3]) : 0));
+		}
+	} else if (!strcmp(what, "half")) {
+		setvbuf(stdout, NULL, _IONBF, 0);
+		printf("%s", arg);
+		usleep((useconds_t)atoi(argv[3]) * 1000);
+		printf("%s\n", argv[4]);
+	} else if (!strcmp(what, "stall")) {
+		return stall(arg);
 	} else if (!strcmp(what, "check")) {
 		return check(arg);
 	} else if (!strcmp(what, "serve")) {

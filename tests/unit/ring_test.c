@@ -9,10 +9,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <string.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "logger.h"
 #include "ring.h"
+#include "saver.h"
 
 static int fd = -1, read_fd = -1;
 static struct ring *ring;
@@ -116,52 +119,117 @@ static void a_head_that_lies_is_no_ring(void **state)
 
 static const struct timespec now = { .tv_sec = 1795514400, .tv_nsec = 123456789 };
 
+static struct logger_rate no_rate;
+static struct logger_stream stream;
+
+static size_t take(const char *at, size_t len)
+{
+	stream.ring = ring;
+	stream.name = "stdout";
+	if (!stream.rate)
+		stream.rate = &no_rate;
+	return logger_take(&stream, at, len, &now, 5000);
+}
+
 static void lines_are_cri(void **state)
 {
-	static struct logger_line l;
-
 	(void)state;
-	l.len = 0;
-	logger_take(&l, ring, "stdout", "hel", 3, &now);
+	assert_int_equal(take("hel", 3), 0);	/* stays in the pipe */
 	assert_int_equal(copy_all(), 0);
-	logger_take(&l, ring, "stdout", "lo\n\nnext\nrest", 13, &now);
+	assert_int_equal(take("hello\n\nnext\nrest", 16), 12);
 	copy_all();
 	assert_string_equal(out, "2026-11-24T10:00:00.123456789Z stdout F hello\n"
 		"2026-11-24T10:00:00.123456789Z stdout F \n2026-11-24T10:00:00.123456789Z stdout F next\n");
-	assert_int_equal(l.len, 4);
 }
 
 static void a_line_without_end_comes_in_parts(void **state)
 {
-	static struct logger_line l;
 	static char big[LOGGER_LINE_MAX + 3];
 
 	(void)state;
-	l.len = 0;
 	memset(big, 'y', sizeof(big));
-	logger_take(&l, ring, "stderr", big, sizeof(big), &now);
+	assert_int_equal(take(big, sizeof(big)), LOGGER_LINE_MAX);
 	copy_all();
-	assert_non_null(strstr(out, " stderr P yyy"));
-	assert_int_equal(l.len, 3);
-	logger_take(&l, ring, "stderr", "\n", 1, &now);
+	assert_non_null(strstr(out, " stdout P yyy"));
+	assert_int_equal(take("yyy\n", 4), 4);
 	copy_all();
-	assert_non_null(strstr(out, " stderr F yyy\n"));
+	assert_non_null(strstr(out, " stdout F yyy\n"));
 }
 
 static void a_line_of_exactly_the_limit_is_whole(void **state)
 {
-	static struct logger_line l;
 	static char big[LOGGER_LINE_MAX + 1];
 
 	(void)state;
-	l.len = 0;
 	memset(big, 'z', sizeof(big));
 	big[LOGGER_LINE_MAX] = '\n';
-	logger_take(&l, ring, "stdout", big, sizeof(big), &now);
+	assert_int_equal(take(big, LOGGER_LINE_MAX), 0);
+	assert_int_equal(take(big, sizeof(big)), sizeof(big));
 	copy_all();
 	assert_null(strstr(out, " stdout P "));
 	assert_non_null(strstr(out, " stdout F zzz"));
-	assert_int_equal(l.len, 0);
+}
+
+static void over_the_rate_is_counted_and_said(void **state)
+{
+	struct logger_rate rate = { .burst = 2, .interval_ms = 1000 };
+
+	(void)state;
+	stream.rate = &rate;
+	assert_int_equal(take("1\n2\n3\n4\n5\n", 10), 10);
+	copy_all();
+	assert_non_null(strstr(out, " F 2\n"));
+	assert_null(strstr(out, " F 3\n"));
+	assert_int_equal(ring->dropped, 3);
+	logger_take(&stream, "6\n", 2, &now, 6000);
+	copy_all();
+	assert_non_null(strstr(out, " stderr F coracle: 3 lines dropped, over the rate"));
+	assert_non_null(strstr(out, " stdout F 6\n"));
+	assert_int_equal(ring->dropped, 0);
+	stream.rate = NULL;
+}
+
+static void saved_in_batches_and_turned_over(void **state)
+{
+	char path[] = "/tmp/coracle-saver-XXXXXX", buf[8192], text[8192];
+	int dir, file;
+	struct stat st;
+	ssize_t n;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	dir = open(path, O_RDONLY | O_DIRECTORY);
+	take("one\n", 4);
+	assert_int_equal(saver_save(ring, dir, 1000, buf, sizeof(buf)), 0);
+	assert_int_equal(ring->saved, ring->head);
+	assert_int_equal(saver_save(ring, dir, 1000, buf, sizeof(buf)), 0);
+	file = openat(dir, "0.log", O_RDONLY);
+	n = read(file, text, sizeof(text) - 1);
+	text[n] = '\0';
+	close(file);
+	assert_string_equal(text, "2026-11-24T10:00:00.123456789Z stdout F one\n");
+	/* More than the ring holds came meanwhile: said. And more than the file may hold: turned over. */
+	for (int i = 0; i < 200; i++)
+		take("a line of some length, again and again\n", 39);
+	assert_int_equal(saver_save(ring, dir, 5000, buf, sizeof(buf)), 0);
+	file = openat(dir, "0.log", O_RDONLY);
+	n = read(file, text, sizeof(text) - 1);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "bytes of log lost before they were saved"));
+	close(file);
+	take("two\n", 4);
+	assert_int_equal(saver_save(ring, dir, 100, buf, sizeof(buf)), 0);
+	assert_int_equal(fstatat(dir, "1.log", &st, 0), 0);
+	assert_int_equal(fstatat(dir, "0.log", &st, 0), 0);
+	assert_true(st.st_size < 100);
+	unlinkat(dir, "0.log", 0);
+	unlinkat(dir, "1.log", 0);
+	/* Nowhere to write: tried again. */
+	take("three\n", 6);
+	assert_true(saver_save(ring, -1, 100, buf, sizeof(buf)) < 0);
+	assert_true(ring->saved < ring->head);
+	close(dir);
+	rmdir(path);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, unmake)
@@ -177,6 +245,8 @@ int main(void)
 		TEST(lines_are_cri),
 		TEST(a_line_without_end_comes_in_parts),
 		TEST(a_line_of_exactly_the_limit_is_whole),
+		TEST(over_the_rate_is_counted_and_said),
+		TEST(saved_in_batches_and_turned_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

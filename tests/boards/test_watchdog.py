@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""The watchdog of a board (QEMU's i6300esb): PID 1's loop stopped for good, a critical unit beyond its restarts; the board resets, says why
+after it, stays in rescue after the third time, and an image that is mended in the registry heals it there."""
+import re, time
+import pytest
+import images, init_kit
+
+
+@pytest.fixture(autouse=True)
+def only_x86_64(board_name):
+    if board_name != "qemu-x86_64":
+        pytest.skip("skip: only qemu-x86_64 has i6300esb, and the stall is x86_64 code")
+
+
+@pytest.fixture
+def push(registry, tmp_path):
+    """push(ARGS...): the guest with these arguments as demo/hello:watchdog, signed as the policy wants it."""
+    guest = tmp_path / "guest"
+    init_kit.musl(init_kit.ROOT / "tests/tools/guest.c", guest)
+
+    def go(*args):
+        layer = [images.entry("guest", guest.read_bytes(), mode=0o755)]
+        images.make_image(tmp_path / "image", [layer], config={"Entrypoint": ["/guest", *args]}, arch="amd64")
+        registry.push(tmp_path / "image", "demo/hello", "watchdog")
+        registry.sign("demo/hello", registry.key("cosign"), "watchdog", identity="registry.demo:%d/demo/hello" % registry.port)
+    return go
+
+
+def unit(registry, more="", service=""):
+    return ("[Container]\nImage=registry.demo:%d/demo/hello:watchdog\nPull=always\n%s\n\n[Service]\nRestart=always\nRestartSec=200ms\n"
+            "RestartMaxDelaySec=400ms\n%s\n" % (registry.port, more, service))
+
+
+def comes_back(board, timeout=240):
+    """The reset, seen on the console, up to the next prompt."""
+    board.console.expect_exact("PID 1 ready", timeout=timeout)
+    return board.wait_prompt()
+
+
+def test_a_loop_that_stands_still_is_reset(boot, registry, push):
+    push("stall", "/hostproc")
+    text = unit(registry, "UserNS=host\nVolume=/proc:/hostproc\nAddCapability=CAP_SYS_PTRACE\n") + "[X-Coracle]\nEnabled=no\n"
+    board = boot(units={"stall.container": text}, conf="hostname=dog\ndata-label=coracle-data\nnetwork=dhcp\nwatchdog=10\n")
+    board.wait_says("log", r"watchdog: armed, 10 s")
+    board.wait_says("status", r"came up   after: power, or a reset from outside")
+    board.console.sendline("start stall")
+    comes_back(board)
+    board.wait_says("status", r"came up   after: the watchdog")
+    status = board.status()
+    assert status["resets"] == 1 and not status["rescue"] and status["watchdog_s"] == 10
+    assert board.poweroff() == 0
+
+
+def test_a_critical_unit_beyond_its_restarts_ends_in_rescue_and_is_healed_there(boot, registry, push):
+    push("exit", "3")
+    board = boot(units={"brain.container": unit(registry) + "StartLimitBurst=3\n[X-Coracle]\nCritical=yes\n"})
+    for n in range(3):
+        board.console.expect_exact("rebooting: critical unit brain is beyond its restarts", timeout=240)
+        comes_back(board)
+    board.wait_says("status", r"rescue    after 3 resets in a row")
+    status = board.status()
+    assert status["came_up_after"].startswith("critical unit brain is beyond its restarts: ") and status["rescue"]
+    board.wait_unit("brain", "backoff", and_also=lambda u: u["restarts"] > 3)
+    push("say", "well again")
+    board.say("restart brain")
+    board.wait_unit("brain", "running", and_also=lambda u: u["for_ms"] > 2000)
+    assert "well again" in board.say("logs brain")
+    assert board.poweroff() == 0
