@@ -52,6 +52,8 @@ static int take_line(struct bundle_layers *l, const char *line)
 		span_copy(span_str(line + 6), l->layer[l->count++], STORE_SHORT_MAX);
 		return 0;
 	}
+	if (sscanf(line, "ids %u %u", &l->id_first, &l->id_count) == 2)
+		return 0;
 	if (strcmp(line, "base") == 0) {
 		l->has_base = true;
 		return 0;
@@ -98,6 +100,8 @@ int bundle_layers_write(int bundle_dir, const struct bundle_layers *l, struct er
 		at += (size_t)snprintf(text + at, size - at, "image %s\n", l->image);
 	for (uint32_t i = 0; i < l->count; i++)
 		at += (size_t)snprintf(text + at, size - at, "layer %s\n", l->layer[i]);
+	if (l->id_count)
+		at += (size_t)snprintf(text + at, size - at, "ids %u %u\n", l->id_first, l->id_count);
 	if (l->has_base)
 		at += (size_t)snprintf(text + at, size - at, "base\n");
 	r = update(bundle_dir, "layers", span_of(text, at), e);

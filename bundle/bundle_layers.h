@@ -8,6 +8,7 @@
  *   image sha256:<hex>
  *   layer 0001c          topmost first
  *   layer 0001a
+ *   ids 4194304 65536    its user namespace's 0 outside, and how many: layers are id-mapped by it
  *   base                 the directory base/ of the bundle lies under them all: mount points that the image does not have
  */
 #ifndef CORACLE_BUNDLE_LAYERS_H
@@ -24,6 +25,7 @@ struct bundle_layers {
 	char store[1024];		/* absolute */
 	char image[DIGEST_TEXT_LEN + 1];
 	bool has_base;
+	uint32_t id_first, id_count;	/* count 0: no user namespace */
 	uint32_t count;
 	char layer[CONFIG_LAYERS_MAX][STORE_SHORT_MAX];
 };

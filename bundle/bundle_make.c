@@ -17,6 +17,7 @@
 #include "bundle_layers.h"
 #include "compile_inner.h"
 #include "file.h"
+#include "id_range.h"
 #include "image_config.h"
 #include "image_user.h"
 #include "oci_config.h"
@@ -185,6 +186,7 @@ static int write_config(struct make *m)
 	char digest[DIGEST_TEXT_LEN + 1];
 	struct oci_config c = {
 		.image = m->image, .unit = m->in->unit, .user = &m->user, .store = m->in->store_path, .digest = digest,
+		.id_first = m->layers.id_first, .id_count = m->layers.id_count,
 	};
 
 	snprintf(digest, sizeof(digest), "%s", digest_text(m->in->digest).text);
@@ -239,6 +241,10 @@ static int make_all(struct make *m, struct record_build *out)
 		return m->root;
 	/* User= of a unit takes the image's group away with its user. */
 	r = image_user_find(m->root, user, u->group, &u->groups, &m->user, m->e);
+	if (r == 0 && u->userns != UNIT_USERNS_HOST) {
+		m->layers.id_count = CONFIG_USERNS_SIZE;
+		r = id_range_find(m->in->store, u->name, &m->layers.id_first, m->e);
+	}
 	if (r == 0)
 		r = write_config(m);
 	if (r == 0)

@@ -19,7 +19,7 @@ int compile_bundle(int dir, const char *path, struct record_build *out, struct e
 struct bundle_layers;
 int compile_config(struct span config, const struct bundle_layers *layers, const char *path, struct record_build *out, struct err *e);
 
-/* "record.1.0123456789abcdef" */
+/* "record.2.0123456789abcdef" */
 enum { COMPILE_NAME_MAX = 48 };
 void compile_record_name(const struct record_head *r, char out[COMPILE_NAME_MAX]);
 

@@ -73,6 +73,18 @@ static int id_maps(struct compile *c, const struct jv *linux_, const char *key, 
 	return r;
 }
 
+/* What our own bundles say beside the standard's words (oci_config.c). */
+static int optional(struct compile *c)
+{
+	struct jv all = jv_get(&c->root, "annotations"), one = jv_get(&all, "org.coracle.userns");
+	const char *text = NULL;
+	int r = jv_str(&one, &text, c->e);
+
+	if (r == 0 && text && strcmp(text, "optional") == 0)
+		c->head->flags |= RECORD_USERNS_OPTIONAL;
+	return r;
+}
+
 int compile_namespaces(struct compile *c)
 {
 	struct jv lin = jv_get(&c->root, "linux"), list = jv_get(&lin, "namespaces");
@@ -94,7 +106,9 @@ int compile_namespaces(struct compile *c)
 	out = record_build_list(c->b, &c->head->ns_join, count, sizeof(*out));
 	if (out)
 		memcpy(out, found, count * sizeof(*out));
-	r = id_maps(c, &lin, "uidMappings", &c->head->uid_map);
+	r = optional(c);
+	if (r == 0)
+		r = id_maps(c, &lin, "uidMappings", &c->head->uid_map);
 	if (r == 0)
 		r = id_maps(c, &lin, "gidMappings", &c->head->gid_map);
 	if (r == 0 && !(c->head->clone_flags & CLONE_NEWUSER) && (c->head->uid_map.count || c->head->gid_map.count))

@@ -22,7 +22,7 @@ enum {
 	P_SHARED = 1 << 20,
 };
 
-enum option_kind { OPT_SET, OPT_CLEAR, OPT_ATIME, OPT_SB_SET, OPT_SB_CLEAR, OPT_PROPAGATION, OPT_BIND, OPT_REFUSED };
+enum option_kind { OPT_SET, OPT_CLEAR, OPT_ATIME, OPT_SB_SET, OPT_SB_CLEAR, OPT_PROPAGATION, OPT_BIND, OPT_IDMAP, OPT_REFUSED };
 
 static const struct {
 	const char *name;
@@ -48,8 +48,8 @@ static const struct {
 	{ "shared", OPT_PROPAGATION, P_SHARED }, { "rshared", OPT_PROPAGATION, P_SHARED | P_REC },
 	{ "unbindable", OPT_PROPAGATION, P_UNBINDABLE }, { "runbindable", OPT_PROPAGATION, P_UNBINDABLE | P_REC },
 	{ "bind", OPT_BIND, 1 }, { "rbind", OPT_BIND, 2 }, { "defaults", OPT_CLEAR, 0 },
-	{ "remount", OPT_REFUSED, 0 }, { "tmpcopyup", OPT_REFUSED, 0 }, { "idmap", OPT_REFUSED, 0 },
-	{ "ridmap", OPT_REFUSED, 0 }, { "rro", OPT_REFUSED, 0 }, { "rrw", OPT_REFUSED, 0 }, { "rnosuid", OPT_REFUSED, 0 },
+	{ "remount", OPT_REFUSED, 0 }, { "tmpcopyup", OPT_REFUSED, 0 }, { "idmap", OPT_IDMAP, 1 },
+	{ "ridmap", OPT_IDMAP, 2 }, { "rro", OPT_REFUSED, 0 }, { "rrw", OPT_REFUSED, 0 }, { "rnosuid", OPT_REFUSED, 0 },
 	{ "rsuid", OPT_REFUSED, 0 }, { "rnodev", OPT_REFUSED, 0 }, { "rdev", OPT_REFUSED, 0 },
 	{ "rnoexec", OPT_REFUSED, 0 }, { "rexec", OPT_REFUSED, 0 }, { "rnoatime", OPT_REFUSED, 0 },
 	{ "ratime", OPT_REFUSED, 0 }, { "rrelatime", OPT_REFUSED, 0 }, { "rnorelatime", OPT_REFUSED, 0 },
@@ -86,6 +86,9 @@ static void apply(struct record_mount *m, enum option_kind kind, uint64_t value)
 		break;
 	case OPT_BIND:
 		m->bind = (uint32_t)value;
+		break;
+	case OPT_IDMAP:
+		m->idmap = (uint32_t)value;
 		break;
 	case OPT_REFUSED:
 		break;
@@ -149,10 +152,50 @@ static int is_kernel_fs(const char *type)
 	return 0;
 }
 
+/* A mount's own mappings, which have to be the container's: there is one namespace to map by. */
+static int same_map(struct compile *c, const struct jv *j, struct record_list map)
+{
+	const struct record_idmap *m = record_items(c->head, map);
+	size_t count;
+	int r = jv_array(j, 340, &count, c->e);
+
+	if (r == 0 && count != map.count)
+		r = err_set(c->e, -ENOTSUP, "%s: not supported: mappings other than the container's own", j->path);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct jv one = jv_at(j, i), inside = jv_get(&one, "containerID"), outside = jv_get(&one, "hostID"), size = jv_get(&one, "size");
+		uint32_t n[3] = { 0 };
+
+		r = jv_u32(&inside, &n[0], c->e);
+		if (r == 0)
+			r = jv_u32(&outside, &n[1], c->e);
+		if (r == 0)
+			r = jv_u32(&size, &n[2], c->e);
+		if (r == 0 && (n[0] != m[i].inside || n[1] != m[i].outside || n[2] != m[i].count))
+			r = err_set(c->e, -ENOTSUP, "%s: not supported: mappings other than the container's own", one.path);
+	}
+	return r;
+}
+
+static int idmap(struct compile *c, const struct jv *j, struct record_mount *m)
+{
+	struct jv uids = jv_get(j, "uidMappings"), gids = jv_get(j, "gidMappings");
+	int r = 0;
+
+	if ((uids.v || gids.v) && !m->idmap)
+		m->idmap = 1;
+	if (!m->idmap)
+		return 0;
+	if (!c->head->uid_map.count || !m->bind)
+		return err_set(c->e, -ENOTSUP, "%s: not supported: an id-mapped mount without %s", j->path, m->bind ? "a user namespace" : "bind");
+	if (uids.v)
+		r = same_map(c, &uids, c->head->uid_map);
+	return r == 0 && gids.v ? same_map(c, &gids, c->head->gid_map) : r;
+}
+
 static int one_mount(struct compile *c, const struct jv *j, struct record_mount *m)
 {
 	struct jv target = jv_get(j, "destination"), source = jv_get(j, "source"), type = jv_get(j, "type");
-	struct jv list = jv_get(j, "options"), uids = jv_get(j, "uidMappings"), gids = jv_get(j, "gidMappings");
+	struct jv list = jv_get(j, "options");
 	const char *to = NULL, *from = NULL, *fs = NULL;
 	char data[DATA_MAX] = "";
 	size_t count = 0;
@@ -165,10 +208,6 @@ static int one_mount(struct compile *c, const struct jv *j, struct record_mount 
 	if (r == 0)
 		r = jv_str(&type, &fs, c->e);
 	if (r == 0)
-		r = jv_refuse(&uids, "id-mapped mounts come with user namespaces", c->e);
-	if (r == 0)
-		r = jv_refuse(&gids, "id-mapped mounts come with user namespaces", c->e);
-	if (r == 0)
 		r = jv_array(&list, OPTIONS_MAX, &count, c->e);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		struct jv one = jv_at(&list, i);
@@ -179,6 +218,9 @@ static int one_mount(struct compile *c, const struct jv *j, struct record_mount 
 		return r;
 	if (fs && strcmp(fs, "bind") == 0 && !m->bind)
 		m->bind = 1;
+	r = idmap(c, j, m);
+	if (r < 0)
+		return r;
 	m->target = record_build_str(c->b, to);
 	if (m->bind) {
 		if (data[0])
@@ -218,6 +260,8 @@ static int layers(struct compile *c)
 	char name[PATH_MAX];
 
 	c->head->rootfs = RECORD_ROOTFS_LAYERS;
+	if (c->head->uid_map.count)
+		c->head->flags |= RECORD_IDMAP_LAYERS;
 	c->head->store = record_build_str(c->b, c->layers->store);
 	c->head->image_digest = record_build_str(c->b, c->layers->image[0] ? c->layers->image : NULL);
 	out = record_build_list(c->b, &c->head->layers, count, sizeof(*out));

@@ -50,6 +50,17 @@ static int command(struct compile *c, const struct jv *process)
 	return r;
 }
 
+/* An id that the user namespace does not have would be nobody, and nobody's files. */
+static int mapped(struct compile *c, const struct jv *j, struct record_list map, uint32_t id)
+{
+	const struct record_idmap *m = record_items(c->head, map);
+
+	for (uint32_t i = 0; i < map.count; i++)
+		if (id >= m[i].inside && id - m[i].inside < m[i].count)
+			return 0;
+	return map.count ? err_set(c->e, -EINVAL, "%s: %u is not mapped: it is outside of the user namespace's range", j->path, id) : 0;
+}
+
 static int user(struct compile *c, const struct jv *process)
 {
 	struct jv u = jv_get(process, "user"), uid = jv_get(&u, "uid"), gid = jv_get(&u, "gid");
@@ -67,6 +78,10 @@ static int user(struct compile *c, const struct jv *process)
 	if (r == 0 && (c->head->uid == UINT32_MAX || c->head->gid == UINT32_MAX))
 		r = err_set(c->e, -EBADMSG, "%s: 4294967295 is no id", u.path);
 	if (r == 0)
+		r = mapped(c, &uid, c->head->uid_map, c->head->uid);
+	if (r == 0)
+		r = mapped(c, &gid, c->head->gid_map, c->head->gid);
+	if (r == 0)
 		r = jv_u64(&mask, 0777, &bits, c->e);
 	if (r == 0 && mask.v) {
 		c->head->umask = (uint32_t)bits;
@@ -81,6 +96,8 @@ static int user(struct compile *c, const struct jv *process)
 		struct jv one = jv_at(&groups, i);
 
 		r = one.v ? jv_u32(&one, &out[i], c->e) : err_set(c->e, -EBADMSG, "%s: is no number", one.path);
+		if (r == 0)
+			r = mapped(c, &one, c->head->gid_map, out[i]);
 	}
 	c->head->flags |= RECORD_SETGROUPS;
 	return r;

@@ -16,6 +16,7 @@ struct oci_config {
 	const struct image_user *user;
 	const char *store;		/* absolute; volumes/ is below it */
 	const char *digest;		/* of the manifest, for the annotation */
+	uint32_t id_first, id_count;	/* outside ids of its user namespace; count 0: none */
 };
 
 /* The text into *JSON (malloc, *LEN bytes). -EINVAL, -ENOTSUP for what unit and image ask and cannot have, naming it. Reads the devices that

@@ -15,5 +15,7 @@ struct oci_writer {
 int oci_config_process(struct oci_writer *w);
 int oci_config_mounts(struct oci_writer *w);
 int oci_config_linux(struct oci_writer *w);
+/* The user namespace's range as an array of one mapping. */
+void oci_config_ids(struct oci_writer *w, const char *key);
 
 #endif

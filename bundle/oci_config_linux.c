@@ -21,18 +21,39 @@ static const char *const masked[] = {
 };
 static const char *const readonly[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL };
 
+void oci_config_ids(struct oci_writer *w, const char *key)
+{
+	json_out_array(&w->o, key);
+	json_out_object(&w->o, NULL);
+	json_out_uint(&w->o, "containerID", 0);
+	json_out_uint(&w->o, "hostID", w->in->id_first);
+	json_out_uint(&w->o, "size", w->in->id_count);
+	json_out_close(&w->o, '}');
+	json_out_close(&w->o, ']');
+}
+
+static void namespace(struct oci_writer *w, const char *type)
+{
+	json_out_object(&w->o, NULL);
+	json_out_text(&w->o, "type", type);
+	json_out_close(&w->o, '}');
+}
+
 static void namespaces(struct oci_writer *w)
 {
 	static const char *const types[] = { "pid", "ipc", "uts", "mount", "cgroup", "network" };
 	size_t count = sizeof(types) / sizeof(*types) - (w->in->unit->network == UNIT_NETWORK_HOST);
 
 	json_out_array(&w->o, "namespaces");
-	for (size_t i = 0; i < count; i++) {
-		json_out_object(&w->o, NULL);
-		json_out_text(&w->o, "type", types[i]);
-		json_out_close(&w->o, '}');
-	}
+	for (size_t i = 0; i < count; i++)
+		namespace(w, types[i]);
+	if (w->in->id_count)
+		namespace(w, "user");
 	json_out_close(&w->o, ']');
+	if (w->in->id_count) {
+		oci_config_ids(w, "uidMappings");
+		oci_config_ids(w, "gidMappings");
+	}
 }
 
 static bool is_unmasked(const struct unit_file *u, const char *path)

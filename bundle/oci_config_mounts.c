@@ -27,13 +27,17 @@ struct own_list {
 	size_t count;
 };
 
-static void add(struct oci_writer *w, const char *target, const char *type, const char *source, const char *const *options)
+static void add(struct oci_writer *w, const char *target, const char *type, const char *source, const char *const *options, bool is_mapped)
 {
 	json_out_object(&w->o, NULL);
 	json_out_text(&w->o, "destination", target);
 	json_out_text(&w->o, "type", type);
 	json_out_text(&w->o, "source", source);
 	json_out_texts(&w->o, "options", options);
+	if (is_mapped) {
+		oci_config_ids(w, "uidMappings");
+		oci_config_ids(w, "gidMappings");
+	}
 	json_out_close(&w->o, '}');
 }
 
@@ -43,21 +47,26 @@ static void kernel_mounts(struct oci_writer *w)
 	static const char *const dev[] = { "nosuid", "noexec", "strictatime", "mode=755", "size=64k", NULL };
 	static const char *const pts[] = { "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5", NULL };
 	static const char *const ro[] = { "nosuid", "noexec", "nodev", "ro", NULL };
+	static const char *const bind_ro[] = { "bind", "rprivate", "nosuid", "noexec", "nodev", "ro", NULL };
 	static const char *const notify[] = { "bind", "nosuid", "noexec", "nodev", "ro", NULL };
 	char size[40], source[sizeof(UNIT_NOTIFY_OUTSIDE) + UNIT_NAME_MAX];
 	const char *const shm[] = { "nosuid", "noexec", "nodev", "mode=1777", size, NULL };
 
 	snprintf(size, sizeof(size), "size=%llu", (unsigned long long)w->in->unit->shm_size);
-	add(w, "/proc", "proc", "proc", proc);
-	add(w, "/dev", "tmpfs", "tmpfs", dev);
-	add(w, "/dev/pts", "devpts", "devpts", pts);
-	add(w, "/dev/shm", "tmpfs", "shm", shm);
-	add(w, "/dev/mqueue", "mqueue", "mqueue", proc);
-	add(w, "/sys", "sysfs", "sysfs", ro);
-	add(w, "/sys/fs/cgroup", "cgroup", "cgroup", ro);
+	add(w, "/proc", "proc", "proc", proc, false);
+	add(w, "/dev", "tmpfs", "tmpfs", dev, false);
+	add(w, "/dev/pts", "devpts", "devpts", pts, false);
+	add(w, "/dev/shm", "tmpfs", "shm", shm, false);
+	add(w, "/dev/mqueue", "mqueue", "mqueue", proc, false);
+	/* sysfs belongs to the network namespace: the host's cannot be mounted anew in a user namespace. */
+	if (w->in->id_count && w->in->unit->network == UNIT_NETWORK_HOST)
+		add(w, "/sys", "bind", "/sys", bind_ro, false);
+	else
+		add(w, "/sys", "sysfs", "sysfs", ro, false);
+	add(w, "/sys/fs/cgroup", "cgroup", "cgroup", ro, false);
 	if (w->in->unit->notify) {
 		snprintf(source, sizeof(source), "%s/%s", UNIT_NOTIFY_OUTSIDE, w->in->unit->name);
-		add(w, UNIT_NOTIFY_INSIDE, "bind", source, notify);
+		add(w, UNIT_NOTIFY_INSIDE, "bind", source, notify, false);
 	}
 }
 
@@ -199,7 +208,8 @@ end:
 static int add_own(struct oci_writer *w, const struct own *o)
 {
 	static const char *const tmpfs[] = { "nosuid", "nodev", "noexec", NULL }, *const run[] = { "nosuid", "nodev", NULL };
-	static const char *const bind[] = { "rbind", "rprivate", "nosuid", "nodev", NULL };
+	/* What lies below is mapped with it; without a user namespace the word is not there. */
+	const char *bind[] = { "rbind", "rprivate", "nosuid", "nodev", w->in->id_count ? "ridmap" : NULL, NULL };
 	char store[512], path[2 * PATH_ROOM], mode[3][32];
 	const char *out[OPTIONS_ROOM];
 	int r;
@@ -213,14 +223,14 @@ static int add_own(struct oci_writer *w, const struct own *o)
 		snprintf(mode[2], sizeof(mode[2]), "gid=%u", w->in->user->gid);
 		r = options(w, o, o->kind == OWN_IMAGE ? image : o->kind == OWN_DEFAULT ? run : tmpfs, store, sizeof(store), out);
 		if (r == 0)
-			add(w, o->target, "tmpfs", "tmpfs", out);
+			add(w, o->target, "tmpfs", "tmpfs", out, false);
 		return r;
 	}
 	r = options(w, o, bind, store, sizeof(store), out);
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "%s%s%s", o->source[0] == '/' ? "" : w->in->store, o->source[0] == '/' ? "" : "/volumes/", o->source);
-	add(w, o->target, "bind", path, out);
+	add(w, o->target, "bind", path, out, w->in->id_count);
 	return 0;
 }
 

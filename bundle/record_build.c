@@ -88,6 +88,7 @@ uint64_t record_build_features(const struct record_head *r)
 	h = add_feature(h, r->layers.count > 1, "overlay");
 	h = add_feature(h, r->clone_flags & CLONE_NEWUSER, "userns-idmap");
 	h = add_feature(h, r->cgroup_files.count > 0, "cgroup2");
+	h = add_feature(h, r->device_prog.count > 0, "cgroup-bpf");
 	return h;
 }
 

@@ -19,6 +19,8 @@ struct unit_list {
 	const char *at[UNIT_LIST_MAX];
 };
 
+/* SHOULD: without, with a word in the log, where the kernel cannot; MUST: refused then. */
+enum unit_userns { UNIT_USERNS_SHOULD, UNIT_USERNS_MUST, UNIT_USERNS_HOST };
 enum unit_network { UNIT_NETWORK_NONE, UNIT_NETWORK_HOST };
 
 struct unit_file {
@@ -34,6 +36,7 @@ struct unit_file {
 	bool has_exec, has_entrypoint;
 	struct unit_list exec, entrypoint, environment, groups;
 	enum unit_network network;
+	enum unit_userns userns;
 	bool is_read_only, has_tmpfs, has_new_privileges;	/* has_tmpfs: ReadOnlyTmpfs= */
 	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
 	uint64_t cap_add, cap_drop;

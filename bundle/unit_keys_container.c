@@ -156,12 +156,12 @@ int unit_keys_group_add(struct unit_file *u, const char *v, struct err *e)
 
 int unit_keys_user_ns(struct unit_file *u, const char *v, struct err *e)
 {
-	if (!v[0] || strcmp(v, "host") == 0)
-		return 0;
-	if (strcmp(v, "auto") == 0 || strncmp(v, "auto:", 5) == 0 || strncmp(v, "keep-id", 7) == 0 || strcmp(v, "nomap") == 0)
-		return err_set(e, -ENOTSUP, "%s: a unit cannot have a user namespace yet, and one that asks for it is not started "
-			"without: take the key out", v);
-	return -EINVAL;
+	if (strncmp(v, "auto:", 5) == 0 || strncmp(v, "keep-id", 7) == 0 || strcmp(v, "nomap") == 0)
+		return err_set(e, -ENOTSUP, "%s: every unit has a range of ids of its own, from 0 on: auto demands it, host does without", v);
+	if (v[0] && strcmp(v, "host") != 0 && strcmp(v, "auto") != 0)
+		return -EINVAL;
+	u->userns = !v[0] ? UNIT_USERNS_SHOULD : v[0] == 'h' ? UNIT_USERNS_HOST : UNIT_USERNS_MUST;
+	return 0;
 }
 
 int unit_keys_workdir(struct unit_file *u, const char *v, struct err *e)

@@ -6,6 +6,7 @@
  * that root. When the starter dies first, it ends without having done anything.
  */
 #include "enter.h"
+#include "userns.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -73,6 +74,10 @@ static int set_names(struct start_context *c)
 
 static int enter_namespaces(struct start_context *c)
 {
+	int r = c->has_userns ? userns_become_root(c->record) : 0;
+
+	if (r < 0)
+		return start_fail(c, "user namespace", "its root", -r);
 	/* No terminal of the caller's session to type into (TIOCSTI), no signal of its process group. */
 	if (setsid() < 0 && errno != EPERM)
 		return start_fail(c, "session", "setsid", errno);

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "enter.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
 
 int setgroups(size_t count, const gid_t *list);
 
@@ -36,15 +36,6 @@ static int open_own_null(struct start_context *c)
 	return fd;
 }
 
-/* Pipes only: a terminal, a file or the null device belongs to somebody else (CVE-2026-88265). */
-static void give_pipe(const struct start_context *c, int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-		fchown(fd, c->record->uid, c->record->gid);
-}
-
 int enter_stdio(struct start_context *c)
 {
 	int copy[3];
@@ -56,8 +47,6 @@ int enter_stdio(struct start_context *c)
 		copy[i] = from < 0 ? open_own_null(c) : fcntl(from, F_DUPFD_CLOEXEC, 3);
 		if (copy[i] < 0)
 			return start_fail(c, "stdio", from < 0 ? "/dev/null" : "dup", from < 0 ? -copy[i] : errno);
-		if (c->request->chown_stdio)
-			give_pipe(c, copy[i]);
 	}
 	for (int i = 0; i < 3; i++)
 		if (dup2(copy[i], i) < 0)

@@ -16,7 +16,7 @@
 
 #include "enter.h"
 #include "mounts.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
 
 struct masks {
 	int null_fd;		/* the null device, O_PATH */

@@ -14,7 +14,7 @@
 
 #include "enter.h"
 #include "mounts.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
 
 enum { IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 

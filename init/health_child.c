@@ -20,6 +20,7 @@
 #include "cgroup.h"
 #include "enter.h"
 #include "health.h"
+#include "userns.h"
 
 int setns(int fd, int nstype);
 
@@ -67,6 +68,19 @@ static int outcome(int fd, pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* All of the program's namespaces, and in its user namespace, where it has one of its own, that one's root. */
+static int join(const struct start_context *c, int pidfd)
+{
+	int flags = (int)(c->record->clone_flags & NAMESPACES) | CLONE_NEWNS;
+
+	if (setns(pidfd, flags) == 0)
+		return flags & CLONE_NEWUSER ? userns_become_root(c->record) : 0;
+	/* Its user namespace is ours, where the kernel could not make one: joining that again is EINVAL. */
+	if (errno != EINVAL || !(flags & CLONE_NEWUSER) || !(c->record->flags & RECORD_USERNS_OPTIONAL))
+		return -1;
+	return setns(pidfd, flags & ~CLONE_NEWUSER);
+}
+
 static int run_command(const struct health_check *h)
 {
 	const struct start_request q = { .record_fd = h->record_fd, .die_with_parent = true };
@@ -85,7 +99,7 @@ static int run_command(const struct health_check *h)
 	/* Its memory and processes are the unit's. */
 	if (h->cgroup[0] && cgroup_write(h->cgroup, "cgroup.procs", "0") < 0)
 		return complain(h->cgroup);
-	if (setns(h->pidfd, (int)(c.record->clone_flags & NAMESPACES) | CLONE_NEWNS) < 0)
+	if (join(&c, h->pidfd) < 0)
 		return complain("setns");
 	pid = fork();
 	if (pid < 0)

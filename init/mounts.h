@@ -21,21 +21,26 @@ struct mounts_why {
 int mounts_fs(const char *fstype, const char *source, const char *data, uint64_t sb_flags, uint64_t attr,
 	struct mounts_why *why);
 
-/* A detached bind of SOURCE (initial user namespace), private unless PROPAGATION (MS_*) asks otherwise. */
-int mounts_bind(const char *source, bool is_recursive, uint64_t attr_set, uint64_t attr_clear, unsigned propagation);
+struct mounts_bind {
+	bool is_recursive, is_idmap_recursive;
+	uint64_t attr_set, attr_clear;	/* MOUNT_ATTR_*, of the uppermost mount */
+	unsigned propagation;		/* MS_*; 0: private */
+	int userns_fd;			/* id-mapped by it, or -1 */
+};
+
+/* A detached bind of SOURCE (initial user namespace). -ENOTSUP: its file system cannot be id-mapped by this kernel. */
+int mounts_bind(const char *source, const struct mounts_bind *how);
 
 /* MOUNT_ATTR_* on one mount (not the ones below it). */
 int mounts_set_attr(int fd, uint64_t set, uint64_t clear);
 
-/* The rootfs of R. Layers: relative names beneath <store>/layers; changes the working directory. On failure *OBJECT names what. */
-int mounts_root(const struct record_head *r, const char **object, struct mounts_why *why);
+/* The rootfs of R. Layers: relative names beneath <store>/layers, id-mapped by USERNS_FD unless that is -1; changes the working directory, and
+ * moves into a mount namespace of its own where the kernel needs one for it. On failure *OBJECT names what; -ENOTSUP as in mounts_bind. */
+int mounts_root(const struct record_head *r, int userns_fd, const char **object);
 
-/* Read-only overlay of COUNT layers (topmost first) relative to the working directory. */
-int mounts_overlay_fsconfig(const struct record_head *r, const struct record_str *layers, uint32_t count);
-int mounts_overlay_mount(const struct record_head *r, const struct record_str *layers, uint32_t count);
-
-/* A fresh tmpfs with the default nodes, the record's nodes, the usual links, and directories for the record's mounts below /dev. */
-int mounts_dev(const struct record_head *r, const char **object, struct mounts_why *why);
+/* A fresh tmpfs with the default nodes, the record's nodes, the usual links, and directories for the record's mounts below /dev. The record's
+ * ids are those inside the user namespace, if there is one. */
+int mounts_dev(const struct start_context *c, const char **object, struct mounts_why *why);
 
 /* Stage 1: fills root_fd, dev_fd and mount_fd[]. Reports. */
 int mounts_prepare(struct start_context *c);

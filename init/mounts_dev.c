@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include "mounts_sys.h"
+#include "mount_sys.h"
+#include "userns.h"
 
 #define DEV_OPTIONS "mode=755,size=64k,nr_inodes=1k"
 
@@ -94,8 +95,10 @@ static int make_parents(int dev, const char *name, const char **last)
 	}
 }
 
-static int make_node(int dev, const struct record_device *d, const char *name)
+static int make_node(const struct start_context *c, int dev, const struct record_device *d, const char *name)
 {
+	uint32_t uid = c->has_userns ? userns_outside(c->record, c->record->uid_map, d->uid) : d->uid;
+	uint32_t gid = c->has_userns ? userns_outside(c->record, c->record->gid_map, d->gid) : d->gid;
 	const char *last;
 	int dir = make_parents(dev, name, &last);
 	int r = 0;
@@ -104,7 +107,7 @@ static int make_node(int dev, const struct record_device *d, const char *name)
 		return dir;
 	if (mknodat(dir, last, d->mode, makedev(d->major, d->minor)) < 0)
 		r = -errno;
-	if (r == 0 && fchownat(dir, last, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (r == 0 && fchownat(dir, last, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	/* The umask of whoever started us took bits from mknod; chown cleared others. */
 	if (r == 0 && fchmodat(dir, last, d->mode & 07777, 0) < 0)
@@ -113,8 +116,9 @@ static int make_node(int dev, const struct record_device *d, const char *name)
 	return r;
 }
 
-static int make_devices(int dev, const struct record_head *r, const char **object)
+static int make_devices(const struct start_context *c, int dev, const char **object)
 {
+	const struct record_head *r = c->record;
 	const struct record_device *d = record_items(r, r->devices);
 
 	for (uint32_t i = 0; i < r->devices.count; i++) {
@@ -125,7 +129,7 @@ static int make_devices(int dev, const struct record_head *r, const char **objec
 		name = below_dev(*object);
 		if (!name)
 			return -EINVAL;
-		e = make_node(dev, &d[i], name);
+		e = make_node(c, dev, &d[i], name);
 		if (e < 0)
 			return e;
 	}
@@ -174,8 +178,9 @@ static const struct record_mount *own_dev(const struct record_head *r)
 	return NULL;
 }
 
-int mounts_dev(const struct record_head *r, const char **object, struct mounts_why *why)
+int mounts_dev(const struct start_context *c, const char **object, struct mounts_why *why)
 {
+	const struct record_head *r = c->record;
 	const struct record_mount *m = own_dev(r);
 	uint64_t attr = m ? m->attr_set : MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_STRICTATIME;
 	mode_t mask = umask(0);
@@ -190,7 +195,7 @@ int mounts_dev(const struct record_head *r, const char **object, struct mounts_w
 		umask(mask);
 		return fd;
 	}
-	e = make_devices(fd, r, object);
+	e = make_devices(c, fd, object);
 	if (e == 0)
 		e = make_defaults(fd, object);
 	if (e == 0)

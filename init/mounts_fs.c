@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "mounts_sys.h"
+#include "mount_sys.h"
 
 enum { OPTION_MAX = 512 };
 
@@ -114,20 +114,32 @@ int mounts_set_attr(int fd, uint64_t set, uint64_t clear)
 	return sys_mount_setattr(fd, 0, &a);
 }
 
-int mounts_bind(const char *source, bool is_recursive, uint64_t attr_set, uint64_t attr_clear, unsigned propagation)
+int mounts_bind(const char *source, const struct mounts_bind *how)
 {
-	unsigned depth = is_recursive ? AT_RECURSIVE : 0;
-	struct mount_attr a = { .propagation = MS_PRIVATE };
+	unsigned depth = how->is_recursive ? AT_RECURSIVE : 0;
+	unsigned asked = how->propagation & ~(unsigned)MS_REC;
+	struct mount_attr all = { .propagation = asked ? asked : MS_PRIVATE };
+	struct mount_attr top = { .attr_set = how->attr_set, .attr_clr = how->attr_clear };
+	struct mount_attr ids = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)how->userns_fd };
 	int fd = sys_clone_tree(AT_FDCWD, source, depth);
-	int r;
+	int r = 0;
 
 	if (fd < 0)
 		return fd;
-	if (propagation & ~(unsigned)MS_REC)
-		a.propagation = propagation & ~(unsigned)MS_REC;
-	r = sys_mount_setattr(fd, depth, &a);
-	if (r == 0 && (attr_set || attr_clear))
-		r = mounts_set_attr(fd, attr_set, attr_clear);
+	if (how->attr_set & MOUNT_ATTR__ATIME)
+		top.attr_clr |= MOUNT_ATTR__ATIME;
+	if (!depth) {
+		top.propagation = all.propagation;
+		r = sys_mount_setattr(fd, 0, &top);
+	} else {
+		r = sys_mount_setattr(fd, depth, &all);
+		if (r == 0 && (top.attr_set || top.attr_clr))
+			r = sys_mount_setattr(fd, 0, &top);
+	}
+	if (r == 0 && how->userns_fd >= 0) {
+		r = sys_mount_setattr(fd, how->is_idmap_recursive ? depth : 0, &ids);
+		r = r == -EINVAL || r == -EPERM ? -ENOTSUP : r;
+	}
 	if (r < 0) {
 		close(fd);
 		return r;

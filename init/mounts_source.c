@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "mounts.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
+#include "overlay.h"
+#include "userns.h"
 
 static const char *const inner_types[] = { "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "tmpfs" };
 
@@ -41,12 +43,18 @@ bool mounts_is_inner(const struct record_mount *m, const struct record_head *r)
 static int prepare_bind(struct start_context *c, const struct record_mount *m, uint32_t i)
 {
 	const char *source = record_text(c->record, m->source);
-	int fd = mounts_bind(source, m->bind == 2, m->attr_set, m->attr_clear, m->propagation);
+	struct mounts_bind how = {
+		.is_recursive = m->bind == 2, .is_idmap_recursive = m->idmap == 2, .attr_set = m->attr_set, .attr_clear = m->attr_clear,
+		.propagation = m->propagation, .userns_fd = m->idmap ? c->userns_fd : -1,
+	};
+	int fd = mounts_bind(source, &how);
 
 	if (fd == -ENOENT && m->optional) {
 		c->is_skipped[i] = 1;
 		return 0;
 	}
+	if (fd == -ENOTSUP)
+		return start_fail(c, "volume is on a file system that this kernel cannot id-map (UserNS=host does without):", source, EINVAL);
 	if (fd < 0)
 		return start_fail(c, "bind", source, -fd);
 	c->mount_fd[i] = fd;
@@ -86,20 +94,53 @@ static int prepare_mounts(struct start_context *c)
 	return 0;
 }
 
-int mounts_prepare(struct start_context *c)
+/* Where layers cannot be id-mapped: the caller's user namespace, if the record allows that. */
+static int do_without_userns(struct start_context *c, const char *object)
+{
+	int r;
+
+	if (!(c->record->flags & RECORD_USERNS_OPTIONAL))
+		return start_fail(c, "user namespace: the layers' file system cannot be id-mapped by this kernel:", object, EINVAL);
+	start_note(c, "no user namespace of its own, the layers' file system cannot be id-mapped by this kernel", object, 0);
+	close(c->userns_fd);
+	c->userns_fd = -1;
+	c->has_userns = false;
+	r = overlay_own_namespace();
+	return r < 0 ? start_fail(c, "namespace", "mount", -r) : 0;
+}
+
+static int prepare_root(struct start_context *c)
+{
+	int is_mapped = c->record->flags & RECORD_IDMAP_LAYERS;
+	const char *object;
+
+	c->root_fd = mounts_root(c->record, is_mapped ? c->userns_fd : -1, &object);
+	if (c->root_fd == -ENOTSUP && c->has_userns && is_mapped) {
+		int r = do_without_userns(c, object);
+
+		if (r < 0)
+			return r;
+		c->root_fd = mounts_root(c->record, -1, &object);
+	}
+	return c->root_fd < 0 ? start_fail(c, "rootfs", object, -c->root_fd) : 0;
+}
+
+static int prepare_dev(struct start_context *c)
 {
 	struct mounts_why why;
-	const char *object;
-	int r = prepare_mounts(c);
+	const char *object = "owner of files";
+	int r = c->has_userns ? userns_own_files(c->record) : 0;
 
-	if (r < 0)
-		return r;
-	c->dev_fd = mounts_dev(c->record, &object, &why);
-	if (c->dev_fd < 0)
-		return start_fail(c, "device", why.text[0] ? why.text : object, -c->dev_fd);
-	/* Last: it changes the working directory. */
-	c->root_fd = mounts_root(c->record, &object, &why);
-	if (c->root_fd < 0)
-		return start_fail(c, "rootfs", object, -c->root_fd);
-	return 0;
+	why.text[0] = '\0';
+	c->dev_fd = r < 0 ? r : mounts_dev(c, &object, &why);
+	return c->dev_fd < 0 ? start_fail(c, "device", why.text[0] ? why.text : object, -c->dev_fd) : 0;
+}
+
+int mounts_prepare(struct start_context *c)
+{
+	int r = prepare_root(c);
+
+	if (r == 0)
+		r = prepare_mounts(c);
+	return r == 0 ? prepare_dev(c) : r;
 }

@@ -20,6 +20,8 @@ struct start_context {
 	int report_fd;		/* close-on-exec: its end tells the caller that execve happened */
 	int go_fd;		/* read end; stage 2 waits for one byte, end of file means the starter died */
 	int cgroup_fd;		/* directory, or -1 */
+	bool has_userns;	/* the program gets a user namespace of its own */
+	int userns_fd;		/* one with the same maps, for mounts, or -1 */
 	int root_fd;		/* detached mount of the rootfs */
 	int dev_fd;		/* detached tmpfs with nodes */
 	int mount_fd[START_MOUNTS_MAX];	/* one per record mount; -1: stage 2 makes it */

@@ -7,9 +7,10 @@
  * its private mount namespace, so when it dies early nothing stays but an
  * empty cgroup, which the caller removes as after any run.
  *
- * The program inherits the starter's mount namespace: copying the host's mount
- * tree once is enough. (With a user namespace it will have to be cloned, since
- * it has to belong to it.)
+ * Without a user namespace the program inherits the starter's mount namespace:
+ * copying the host's mount tree once is enough. With one it is cloned along,
+ * since it has to belong to it; the starter then stays in the caller's,
+ * where it only makes mounts that are attached nowhere.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,11 +28,12 @@
 
 #include "cgroup.h"
 #include "mounts.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
+#include "overlay.h"
 #include "start_inner.h"
+#include "userns.h"
 
 /* sched.h and linux/sched.h don't go together. */
-int unshare(int flags);
 int setns(int fd, int nstype);
 
 /*
@@ -223,12 +225,15 @@ static void raise_hard_limits(struct start_context *c)
 
 static int clone_program(struct start_context *c, int *pidfd)
 {
+	uint32_t not_here = CLONE_NEWCGROUP | CLONE_NEWNS | CLONE_NEWUSER;
 	struct clone_args a = {
-		.flags = (c->record->clone_flags & ~(uint32_t)(CLONE_NEWCGROUP | CLONE_NEWNS)) | CLONE_PARENT | CLONE_PIDFD,
+		.flags = (c->record->clone_flags & ~not_here) | CLONE_PARENT | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 	};
 	long pid;
 
+	if (c->has_userns)
+		a.flags |= CLONE_NEWUSER | CLONE_NEWNS;
 	if (c->cgroup_fd >= 0) {
 		a.flags |= CLONE_INTO_CGROUP;
 		a.cgroup = (uint64_t)c->cgroup_fd;
@@ -258,22 +263,54 @@ static int send_created(struct start_context *c, int pid, int pidfd)
 	return sendmsg(c->report_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(r) ? 0 : -EPIPE;
 }
 
-static int own_namespace(struct start_context *c)
+/* Is a mount to be id-mapped? */
+static bool needs_idmap(const struct record_head *r)
 {
-	if (unshare(CLONE_NEWNS) < 0)
-		return start_fail(c, "namespace", "mount", errno);
-	/* Slave, not private: a volume may ask to follow the host's mounts; nothing of ours goes back to the host. */
-	if (sys_mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-		return start_fail(c, "namespace", "mount propagation", errno);
-	return 0;
+	const struct record_mount *m = record_items(r, r->mounts);
+
+	for (uint32_t i = 0; i < r->mounts.count; i++)
+		if (m[i].idmap)
+			return true;
+	return r->flags & RECORD_IDMAP_LAYERS;
 }
 
-/* The record has the place for id maps; until the layers can be id-mapped too, running with them would give a rootfs owned by nobody. */
-static int refuse_user_namespace(struct start_context *c)
+/* The user namespace for mounts, or the mount namespace that does where there is none. */
+static int own_namespaces(struct start_context *c)
 {
-	if (c->record->uid_map.count || c->record->gid_map.count || c->record->clone_flags & CLONE_NEWUSER)
-		return start_fail(c, "user namespace", "not supported yet: take it out of config.json's namespaces", 0);
-	return 0;
+	int r = 0;
+
+	c->userns_fd = -1;
+	c->has_userns = c->record->clone_flags & CLONE_NEWUSER;
+	if (c->has_userns && needs_idmap(c->record)) {
+		c->userns_fd = r = userns_open(c->record);
+		if (r < 0 && !(c->record->flags & RECORD_USERNS_OPTIONAL))
+			return start_fail(c, "user namespace", "this kernel makes none", -r);
+		if (r < 0)
+			start_note(c, "no user namespace of its own,", "this kernel makes none", -r);
+		c->has_userns = r >= 0;
+	}
+	if (c->has_userns)
+		return 0;
+	r = overlay_own_namespace();
+	return r < 0 ? start_fail(c, "namespace", "mount", -r) : 0;
+}
+
+/* As root of its namespace the program may open again what was made for it: pipes only, all else belongs to somebody else (CVE-2026-88265). */
+static void give_pipes(const struct start_context *c)
+{
+	const struct record_head *r = c->record;
+
+	for (int i = 0; c->request->chown_stdio && i < 3; i++) {
+		struct stat st;
+		int fd = c->request->stdio[i];
+
+		if (fd < 0 || fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+			continue;
+		if (c->has_userns)
+			fchown(fd, userns_outside(r, r->uid_map, r->uid), userns_outside(r, r->gid_map, r->gid));
+		else
+			fchown(fd, r->uid, r->gid);
+	}
 }
 
 static int prepare(struct start_context *c)
@@ -281,27 +318,31 @@ static int prepare(struct start_context *c)
 	int r = map_record(c);
 
 	if (r == 0)
-		r = refuse_user_namespace(c);
-	if (r == 0)
 		r = make_vectors(c);
 	if (r == 0)
 		r = make_cgroup(c);
 	if (r == 0)
-		r = own_namespace(c);
+		r = own_namespaces(c);
 	if (r == 0)
 		r = set_oom_score(c);
 	if (r == 0)
 		r = mounts_prepare(c);
 	if (r == 0)
 		r = join_namespaces(c);
-	if (r == 0)
+	if (r == 0) {
+		give_pipes(c);
 		raise_hard_limits(c);
+	}
 	return r;
 }
 
 /* CREATED goes out before the program may run, so that PID 1 knows the pid before it can see it end. */
 static int let_go(struct start_context *c, int pid, int pidfd, int go)
 {
+	int r = c->has_userns ? userns_map(c->record, pid) : 0;
+
+	if (r < 0)
+		return start_fail(c, "user namespace", "id maps", -r);
 	if (send_created(c, pid, pidfd) < 0 || write(go, "g", 1) != 1)
 		return -EPIPE;
 	return 0;

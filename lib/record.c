@@ -101,6 +101,17 @@ static void check_mounts(struct view *v, struct record_list l)
 	}
 }
 
+static void check_secrets(struct view *v, struct record_list l)
+{
+	const struct record_secret *s = check_list(v, l, sizeof(*s));
+
+	for (uint32_t i = 0; s && i < l.count; i++) {
+		check_str(v, s[i].source);
+		check_str(v, s[i].name);
+		v->is_bad |= s[i].source.off == 0 || s[i].name.off == 0;
+	}
+}
+
 static void check_process(struct view *v, const struct record_head *r)
 {
 	check_strs(v, r->args);
@@ -132,6 +143,8 @@ static void check_system(struct view *v, const struct record_head *r)
 	check_str(v, r->cgroup);
 	check_pairs(v, r->cgroup_files);
 	check_pairs(v, r->sysctls);
+	check_list(v, r->device_prog, 8);
+	check_secrets(v, r->secrets);
 	check_list(v, r->seccomp, 8);
 	v->is_bad |= r->seccomp.count > 4096;	/* BPF_MAXINSNS */
 }

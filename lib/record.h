@@ -20,7 +20,7 @@
 #include "span.h"
 
 #define RECORD_MAGIC "CORACLE\1"
-enum { RECORD_FORMAT = 1 };
+enum { RECORD_FORMAT = 2 };
 
 /* A NUL-terminated string at off (len does not count the NUL), or none where off is 0. */
 struct record_str {
@@ -41,6 +41,9 @@ enum record_flag {
 	RECORD_OOM_SCORE = 1 << 3,	/* oom_score_adj is set */
 	RECORD_SETGROUPS = 1 << 4,
 	RECORD_UMASK = 1 << 5,
+	RECORD_IDMAP_LAYERS = 1 << 6,	/* the layers' ids on disk are those inside the user namespace */
+	RECORD_USERNS_OPTIONAL = 1 << 7,/* where layers cannot be id-mapped, it runs in the caller's user namespace, with a note */
+	RECORD_INIT = 1 << 8,		/* a reaper of ours is the first process, the program its child */
 };
 
 enum record_rootfs {
@@ -61,6 +64,14 @@ struct record_mount {
 	uint32_t is_file;		/* source is no directory (bind) */
 	uint32_t optional;		/* a missing source is no error */
 	uint64_t sb_flags;		/* MS_* flags for the file system itself */
+	uint32_t idmap;			/* ids in the source are those inside the user namespace: 0 no, 1 this mount, 2 also those below it */
+	uint32_t pad;
+};
+
+/* A file of the host that the program finds as a file of its own on a tmpfs. */
+struct record_secret {
+	struct record_str source, name;	/* absolute; below /run/secrets */
+	uint32_t uid, gid, mode, pad;
 };
 
 struct record_device {
@@ -116,6 +127,10 @@ struct record_head {
 	/* cgroup v2 */
 	struct record_str cgroup;	/* config.json's cgroupsPath; PID 1's own name for the unit's cgroup comes before it */
 	struct record_list cgroup_files;/* of struct record_pair: memory.max, pids.max, cpu.max, ... */
+	struct record_list device_prog;	/* of struct bpf_insn (8 bytes each): BPF_PROG_TYPE_CGROUP_DEVICE; empty: none */
+
+	struct record_list secrets;	/* of struct record_secret */
+	uint32_t rows, cols;		/* of the terminal; 0: not said */
 
 	/* seccomp */
 	struct record_list seccomp;	/* of struct sock_filter (8 bytes each); empty: no filter */

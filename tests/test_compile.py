@@ -326,7 +326,7 @@ def test_compile_any_bundle(workdir, run, programs):
     (workdir / "rootfs").mkdir()
     run("crun", "spec", cwd=workdir)
     name = run(programs.bundle, "compile", workdir).out.strip()
-    assert re.fullmatch(r"record\.1\.[0-9a-f]{16}", name)
+    assert re.fullmatch(r"record\.2\.[0-9a-f]{16}", name)
     assert (workdir / name).read_bytes()[:8] == b"CORACLE\x01"
 
 
@@ -351,7 +351,8 @@ def test_usage(run, programs, argv):
 def crun(bundle, *before):
     """Runs BUNDLE by crun where cgroup v1 is in use too: in a mount namespace without the second hierarchy. BEFORE: words before crun."""
     script = "umount /sys/fs/cgroup/unified 2>/dev/null; exec %s crun run --bundle %s coracle-test-%d" % (" ".join(before), bundle, os.getpid())
-    return subprocess.run(["unshare", "-m", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    # A pipe: in a user namespace crun gives what it finds there, the host's null device too, to the container's user.
+    return subprocess.run(["unshare", "-m", "sh", "-c", script], input="", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, timeout=60)
 
 
@@ -409,7 +410,7 @@ def test_prepare(made):
     assert got.record[:8] == b"CORACLE\x01"
     bundle, = (made.store.path / "bundles").iterdir()
     assert re.fullmatch("[0-9a-f]{32}", bundle.name)
-    assert next(bundle.glob("record.1.*")).read_bytes() == got.record
+    assert next(bundle.glob("record.2.*")).read_bytes() == got.record
     slot = made.slots()["app"]
     assert slot["current"] == made.digest and slot["ref"] == "registry.test/app:1" and slot["previous"] == "-"
     # what PID 1 gets next time
@@ -490,3 +491,92 @@ def test_a_full_disk_does_not_keep_a_unit_from_running(made):
     finally:
         subprocess.run(["umount", small], check=True)
     assert len(first.record) > 1000
+
+
+# User namespaces
+
+
+def ids(bundle):
+    """(first outside id, how many) of a bundle's config.json."""
+    lin = json.loads((bundle / "config.json").read_text())["linux"]
+    assert lin["uidMappings"] == lin["gidMappings"] and len(lin["uidMappings"]) == 1
+    return lin["uidMappings"][0]["hostID"], lin["uidMappings"][0]["size"]
+
+
+def test_every_unit_has_a_range_of_its_own_that_stays(made):
+    got = made.run("cat", "/proc/self/uid_map", "stat", "/old", "stat", "/srv", "ids", ".", unit="User=app\n").out
+    first, size = ids(made.base / "bundle")
+    assert first >= 4194304 and size == 65536
+    assert re.search(r"^ +0 +%d +%d$" % (first, size), got, re.M) and "stat /old=100644 0:0" in got and "ids=1000:1001" in got
+    seen = {first}
+    for name in "ab":
+        made.go(made.programs.bundle, "create", "--store", made.store.path, "--unit", made.unit(name=name), made.digest, made.base / name)
+        assert ids(made.base / name)[0] not in seen
+        seen.add(ids(made.base / name)[0])
+    made.go(made.programs.bundle, "create", "--store", made.store.path, "--unit", made.unit(name="a"), made.digest, made.base / "again")
+    assert ids(made.base / "again") == ids(made.base / "a")
+    assert len((made.store.path / "state/ids").read_text().splitlines()) == 4
+
+
+def test_ranges_that_collide_get_the_next(made):
+    """Every range but the last is somebody's: the names' own are taken."""
+    made.create()
+    first = ids(made.base / "bundle")[0]
+    taken = (first - 4194304) // 65536
+    (made.store.path / "state/ids").write_text("coracle-ids 1\nunit other %d\nunit more %d\n" % (taken, taken + 1))
+    made.create()
+    assert ids(made.base / "bundle")[0] == first + 2 * 65536
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", "coracle-ids 1\nunit app\nunit app 99999999\nunit \n\nunit app -1\n", "coracle-ids 2\n"])
+def test_damaged_ranges_are_made_again(made, text):
+    (made.store.path / "state").mkdir(exist_ok=True)
+    (made.store.path / "state/ids").write_text(text)
+    assert ids(made.create())[1] == 65536
+
+
+def test_userns_host_has_none(made):
+    bundle = made.create("UserNS=host\nExec=cat /proc/self/uid_map")
+    assert "user" not in [n["type"] for n in made.config(bundle)["linux"]["namespaces"]]
+    assert "4294967295" in made.go(made.programs.init, "run", bundle).out
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="skip: elsewhere fork(2) is clone(2) too, and both would fail")
+def test_without_the_kernels_help(made):
+    """The kernel makes no user namespace: a unit that demands one is refused, others run and say so, with no more than capabilities, filter and the rest."""
+    for key, code in (("", 0), ("UserNS=auto\n", 125)):
+        bundle = made.create(key + "Exec=cat /proc/self/status cat /proc/self/uid_map")
+        got = subprocess.run(["strace", "-f", "-o", "/dev/null", "-e", "inject=clone:error=ENOSPC", made.programs.init, "run", bundle],
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        assert got.returncode == code and "user namespace" in got.stderr and "No space left" in got.stderr, got.stderr
+        if not code:
+            assert "4294967295" in got.stdout and status(got.stdout)["CapBnd"].strip("\t0") == "" and status(got.stdout)["Seccomp"].strip() == "2"
+
+
+def test_volume_is_the_units_whatever_the_range(made):
+    got = made.run("write", "/srv/x", "stat", "/srv", "stat", "/srv/x", unit="User=app\nVolume=state:/srv\n").out
+    assert "stat /srv=40750 1000:1001" in got and "stat /srv/x=100644 1000:1001" in got
+    on_disk = os.stat(made.store.path / "volumes/state/x")
+    assert (on_disk.st_uid, on_disk.st_gid) == (1000, 1001)
+    (made.store.path / "state/ids").write_text("coracle-ids 1\nunit app 77\n")
+    got = made.run("stat", "/srv/x", "write", "/srv/x", unit="User=app\nVolume=state:/srv\n").out
+    assert ids(made.base / "bundle")[0] == 4194304 + 77 * 65536 and "stat /srv/x=100644 1000:1001" in got and "write /srv/x=1" in got
+
+
+# The table of docs/isolation.md: {userns, host} x {Network=host, none} x {device, low port, clock, volume}
+
+
+@pytest.mark.parametrize("userns", ["auto", "host"])
+@pytest.mark.parametrize("network", ["host", "none"])
+def test_table_of_what_a_unit_can(made, userns, network):
+    unit = "UserNS=%s\nNetwork=%s\nVolume=state:/data\nAddDevice=/dev/zero:/dev/gpio\n" % (userns, network)
+    caps = "AddCapability=CAP_NET_BIND_SERVICE CAP_SYS_TIME\n"
+    got = made.run("open", "/dev/gpio", "write", "/data/x", "port", "1", "sys", "clock", "write", "/sys/kernel/x", "ls", "/sys/class/net",
+                   unit=unit + caps).out
+    assert "open /dev/gpio=0" in got and "write /data/x=1" in got
+    # A port below 1024 belongs to the network's user namespace: with Network=host the board's own.
+    assert ("port 1=0" in got) == (userns == "host" or network == "none"), got
+    assert ("sys clock=0" in got) == (userns == "host"), got
+    assert "write /sys/kernel/x!" in got
+    names = set(re.findall(r"^ls /sys/class/net=(\S+)", got, re.M))
+    assert names == {"lo"} if network == "none" else names >= {"lo"}

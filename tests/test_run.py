@@ -280,12 +280,12 @@ def test_bit_flips(kit):
 def test_wrong_format_version(kit):
     b, data = good_record(kit)
     bad = bytearray(data)
-    struct.pack_into("<I", bad, 8, 2)
+    struct.pack_into("<I", bad, 8, record_writer.FORMAT + 1)
     refused(kit, b, record_writer.seal(bad))
 
 
 @pytest.mark.parametrize("at", [32, 48, 56, 64, 72, 96, 104, 160, 168, 176, 184, 192, 208, 216, 224, 232, 240, 248, 256,
-                                264, 280, 288])
+                                264, 280, 288, 296, 312])
 def test_offset_outside(kit, at):
     """Each string and list of the head in turn points behind the end; the checksum is right."""
     b, data = good_record(kit)
@@ -314,11 +314,11 @@ def test_record_older_than_config_is_not_used(kit):
 
 def test_newest_fitting_record_wins(kit):
     b = kit.bundle()
-    kit.write_record(b, kit.config("exit", 3), name="record.1.aa")
-    kit.write_record(b, kit.config("exit", 4), name="record.1.bb")
-    kit.write_record(b, b"damaged", name="record.1.cc")
-    kit.write_record(b, kit.config("exit", 5), name="record.2.dd")
-    for n, t in (("record.1.aa", 100), ("record.1.bb", 200), ("record.1.cc", 300), ("record.2.dd", 400)):
+    kit.write_record(b, kit.config("exit", 3), name="record.2.aa")
+    kit.write_record(b, kit.config("exit", 4), name="record.2.bb")
+    kit.write_record(b, b"damaged", name="record.2.cc")
+    kit.write_record(b, kit.config("exit", 5), name="record.3.dd")
+    for n, t in (("record.2.aa", 100), ("record.2.bb", 200), ("record.2.cc", 300), ("record.3.dd", 400)):
         os.utime(b / n, (t, t))
     assert kit.run(b).returncode == 4
 
@@ -537,7 +537,7 @@ def test_config_json_is_compiled_and_run(kit):
     p = kit.run(b)
     assert p.returncode == 6, p.stderr
     assert "host=boxed" in p.stdout
-    assert list(b.glob("record.1.*"))
+    assert list(b.glob("record.2.*"))
     changed = dict(c, hostname="other")
     (b / "config.json").write_text(json.dumps(changed))
     p = kit.run(b)

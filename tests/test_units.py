@@ -187,7 +187,7 @@ WILD_REFUSED = {
     "health": ("HealthStartupCmd=/bin/true", "HealthStartupCmd= is not supported"),
     "pod": ("Pod=web.pod", "Pod= is not supported"),
     "podman": ("PodmanArgs=--privileged", "PodmanArgs= is not supported"),
-    "keep-id": ("UserNS=keep-id", "cannot have a user namespace yet"),
+    "keep-id": ("UserNS=keep-id", "range of ids of its own"),
     "env file": ("EnvironmentFile=/etc/x.env", "write Environment= lines"),
 }
 

@@ -84,7 +84,7 @@ class Kit:
                 (root / d).mkdir()
         return b
 
-    def write_record(self, bundle, config, name="record.1.0", **kw):
+    def write_record(self, bundle, config, name="record.2.0", **kw):
         data = config if isinstance(config, bytes) else record_writer.oci(config, bundle, **kw)
         (bundle / name).write_bytes(data)
         return bundle / name

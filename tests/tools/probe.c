@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,15 @@ static void system_call(const char *name)
 		r = sethostname("x", 1);
 	else if (!strcmp(name, "tiocsti"))
 		r = ioctl(0, TIOCSTI, "x");
+	else if (!strcmp(name, "clock")) {
+		struct timespec now;
+
+		clock_gettime(CLOCK_REALTIME, &now);
+		r = clock_settime(CLOCK_REALTIME, &now);
+	} else if (!strcmp(name, "module"))
+		r = syscall(SYS_delete_module, "no_such_module", 0);
+	else if (!strcmp(name, "reboot"))
+		r = syscall(SYS_reboot, 0xfee1dead, 672274793, 0 /* CAD off */, NULL);
 	else if (!strcmp(name, "loopback")) {
 		struct ifreq q = { .ifr_name = "lo" };
 
@@ -256,7 +266,11 @@ static void one(const char *what, const char *arg)
 		show_stat(arg);
 	else if (!strcmp(what, "env"))
 		printf("env %s=%s\n", arg, getenv(arg) ? getenv(arg) : "(unset)");
-	else if (!strcmp(what, "pwd")) {
+	else if (!strcmp(what, "port")) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+		result("port", arg, bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof(a)));
+	} else if (!strcmp(what, "pwd")) {
 		char here[4096];
 
 		printf("pwd=%s\n", getcwd(here, sizeof(here)) ? here : "?");

@@ -5,10 +5,11 @@ import struct
 import zlib
 
 MAGIC = b"CORACLE\x01"
-HEAD_SIZE = 304
+HEAD_SIZE = 328
 CRC_AT = 16
+FORMAT = 2
 
-NO_NEW_PRIVS, ROOT_READONLY, TERMINAL, OOM_SCORE, SETGROUPS, UMASK = (1 << i for i in range(6))
+NO_NEW_PRIVS, ROOT_READONLY, TERMINAL, OOM_SCORE, SETGROUPS, UMASK, IDMAP_LAYERS, USERNS_OPTIONAL, INIT = (1 << i for i in range(9))
 NAMESPACES = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": 0x10000000,
               "pid": 0x20000000, "network": 0x40000000}
 ATTRS = {"ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 0x10, "strictatime": 0x20, "relatime": 0}
@@ -54,7 +55,7 @@ class Record:
     def pack(self, **f):
         none = (0, 0)
         g = lambda name: f.get(name, none)
-        head = struct.pack("<8sIIIIQ", MAGIC, f.get("format", 1), 0, 0, f.get("flags", 0), f.get("feature_hash", 0))
+        head = struct.pack("<8sIIIIQ", MAGIC, f.get("format", FORMAT), 0, 0, f.get("flags", 0), f.get("feature_hash", 0))
         head += struct.pack("<4I", *g("id"), *g("image_digest"))
         head += struct.pack("<8I", *g("args"), *g("env"), *g("path_env"), *g("cwd"))
         head += struct.pack("<IIIi", f.get("uid", 0), f.get("gid", 0), f.get("umask", 0o22), f.get("oom_score_adj", 0))
@@ -64,8 +65,9 @@ class Record:
         head += struct.pack("<10I", *g("ns_join"), *g("uid_map"), *g("gid_map"), *g("hostname"), *g("domainname"))
         head += struct.pack("<II", f.get("rootfs", 1), 0)
         for name in ("root_path", "store", "layers", "mounts", "devices", "masked", "readonly", "sysctls", "cgroup",
-                     "cgroup_files", "seccomp"):
+                     "cgroup_files", "device_prog", "secrets"):
             head += struct.pack("<II", *g(name))
+        head += struct.pack("<4I", f.get("rows", 0), f.get("cols", 0), *g("seccomp"))
         head += struct.pack("<II", f.get("seccomp_flags", 0), 0)
         assert len(head) == HEAD_SIZE, len(head)
         return seal(bytearray(head + bytes(self.tail)))
@@ -96,13 +98,18 @@ def mount(rec, m):
             attr_clear |= CLEARS[o]
         elif o in ("bind", "rbind"):
             bind = 1 if o == "bind" else 2
-        elif o in ("private", "rprivate"):
+        elif o in ("private", "rprivate", "idmap", "ridmap"):
             pass
         else:
             data.append(o)
-    return struct.pack("<8IQQ4IQ", *rec.string(m.get("source")), *rec.string(m["destination"]),
+    return struct.pack("<8IQQ4IQII", *rec.string(m.get("source")), *rec.string(m["destination"]),
                        *rec.string(None if bind else m["type"]), *rec.string(",".join(data) or None), attr_set,
-                       attr_clear, 0, bind, int(m.get("is_file", False)), int(m.get("optional", False)), 0)
+                       attr_clear, 0, bind, int(m.get("is_file", False)), int(m.get("optional", False)), 0,
+                       2 if "ridmap" in m.get("options", []) else int("idmap" in m.get("options", [])), 0)
+
+
+def idmap(m):
+    return struct.pack("<4I", m["containerID"], m["hostID"], m["size"], 0)
 
 
 def oci(config, bundle, layers=None, store=None, **override):
@@ -122,6 +129,7 @@ def oci(config, bundle, layers=None, store=None, **override):
         clone_flags=sum(NAMESPACES[n["type"]] for n in linux.get("namespaces", []) if "path" not in n),
         ns_join=r.list([struct.pack("<4I", NAMESPACES[n["type"]], 0, *r.string(n["path"]))
                         for n in linux.get("namespaces", []) if "path" in n]),
+        uid_map=r.list([idmap(m) for m in linux.get("uidMappings", [])]), gid_map=r.list([idmap(m) for m in linux.get("gidMappings", [])]),
         hostname=r.string(config.get("hostname")), domainname=r.string(config.get("domainname")),
         mounts=r.list([mount(r, m) for m in config.get("mounts", [])]),
         devices=r.list([struct.pack("<8I", *r.string(d["path"]), 0o20000 | d.get("fileMode", 0o666), d["major"], d["minor"],
@@ -132,6 +140,7 @@ def oci(config, bundle, layers=None, store=None, **override):
         seccomp=r.list([struct.pack("<HBBI", *i) for i in config.get("_filter", [])]),
     )
     f["flags"] = ((NO_NEW_PRIVS if p.get("noNewPrivileges") else 0)
+                  | (IDMAP_LAYERS if layers and linux.get("uidMappings") else 0)
                   | (ROOT_READONLY if config["root"].get("readonly") else 0))
     if "oomScoreAdj" in p:
         f["flags"] |= OOM_SCORE

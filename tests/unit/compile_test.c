@@ -228,7 +228,7 @@ static void refused_by_path(void **state)
 		{ START LINUX "},\"mounts\":[{\"destination\":\"/x\"}]}", "config.json: mounts[0].type: is missing" },
 		{ START LINUX "},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"tmpcopyup\"]}]}", "mounts[0].options[0]: not supported: mount option \"tmpcopyup\"" },
 		{ START LINUX "},\"mounts\":[{\"destination\":\"/x\",\"source\":\"/y\",\"options\":[\"bind\",\"size=1\"]}]}", "takes no file system options" },
-		{ START LINUX "},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"uidMappings\":[{\"size\":1}]}]}", "mounts[0].uidMappings: not supported" },
+		{ START LINUX "},\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"uidMappings\":[{\"size\":1}]}]}", "mounts[0]: not supported: an id-mapped mount" },
 		{ "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/\"}," PROCESS LINUX END, "the host's own root" },
 		{ "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"/nowhere/at/all\"}," PROCESS LINUX END, "config.json: root.path: /nowhere/at/all" },
 		{ "{\"ociVersion\":\"1.0.2\",\"root\":{\"path\":\"rootfs\"},\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", "config.json: process: is missing" },

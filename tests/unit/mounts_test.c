@@ -16,7 +16,9 @@
 #include <cmocka.h>
 
 #include "mounts.h"
-#include "mounts_sys.h"
+#include "mount_sys.h"
+#include "overlay.h"
+#include "userns.h"
 
 enum { LAYERS = 127 };
 
@@ -26,8 +28,10 @@ static struct {
 	struct record_str layers[LAYERS];
 	struct record_device devices[2];
 	struct record_mount mounts[3];
+	struct record_idmap map;
 	char text[8192];
 } rec;
+static const struct start_context context = { .record = &rec.head };
 static uint32_t used;
 static char scratch[] = "/tmp/mounts_test.XXXXXX";
 
@@ -105,6 +109,15 @@ static void use_layers(uint32_t count)
 	rec.head.layers = (struct record_list){ offsetof(__typeof__(rec), layers), count };
 }
 
+static const char *const *names_of(void)
+{
+	static const char *names[LAYERS];
+
+	for (uint32_t i = 0; i < LAYERS; i++)
+		names[i] = record_text(&rec.head, rec.layers[i]);
+	return names;
+}
+
 static void check_merged(int fd, int count)
 {
 	char name[16], which[8] = "";
@@ -134,12 +147,12 @@ static void both_ways_give_the_same_root(void **state)
 
 		use_layers(counts[i]);
 		assert_true(chdir(scratch) == 0 && chdir("layers") == 0);
-		fd = mounts_overlay_fsconfig(&rec.head, rec.layers, counts[i]);
+		fd = overlay_by_name(names_of(), counts[i]);
 		if (fd == -EINVAL)
 			print_message("skip: this kernel has no lowerdir+\n");
 		else
 			check_merged(fd, (int)counts[i]);
-		check_merged(mounts_overlay_mount(&rec.head, rec.layers, counts[i]), (int)counts[i]);
+		check_merged(overlay_by_string(names_of(), counts[i]), (int)counts[i]);
 	}
 }
 
@@ -151,7 +164,7 @@ static void scratch_mount_is_taken_away(void **state)
 	use_layers(2);
 	assert_int_equal(stat("/run", &before), 0);
 	assert_true(chdir(scratch) == 0 && chdir("layers") == 0);
-	close(mounts_overlay_mount(&rec.head, rec.layers, 2));
+	close(overlay_by_string(names_of(), 2));
 	assert_int_equal(stat("/run", &after), 0);
 	assert_true(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
 }
@@ -165,7 +178,7 @@ static void layer_names_cannot_inject_options(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		use_layers(2);
 		rec.layers[1] = text(bad[i]);
-		assert_int_equal(mounts_overlay_mount(&rec.head, rec.layers, 2), -EINVAL);
+		assert_int_equal(overlay_by_string(names_of(), 2), -EINVAL);
 	}
 }
 
@@ -178,17 +191,102 @@ static void too_long_for_a_page(void **state)
 	memset(longest, 'a', 255);
 	for (uint32_t i = 0; i < 20; i++)
 		rec.layers[i] = text(longest);
-	assert_int_equal(mounts_overlay_mount(&rec.head, rec.layers, 20), -E2BIG);
+	assert_int_equal(overlay_by_string(names_of(), 20), -E2BIG);
 }
 
 static void single_layer_is_a_read_only_bind(void **state)
 {
-	struct mounts_why why;
 	const char *object;
 
 	(void)state;
 	use_layers(1);
-	check_merged(mounts_root(&rec.head, &object, &why), 1);
+	check_merged(mounts_root(&rec.head, -1, &object), 1);
+}
+
+/* A namespace whose id 0 is FIRST outside. */
+static int namespace_from(uint32_t first)
+{
+	rec.map = (struct record_idmap){ .outside = first, .count = 1000 };
+	rec.head.uid_map = rec.head.gid_map = (struct record_list){ offsetof(__typeof__(rec), map), 1 };
+	return userns_open(&rec.head);
+}
+
+static void check_owner(int fd, const char *name, uint32_t uid, uint32_t gid)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+	assert_int_equal(st.st_uid, uid);
+	assert_int_equal(st.st_gid, gid);
+}
+
+/* The same layers at the same time under two ranges, on each way that this kernel has. */
+static void mapped_layers_are_shared(void **state)
+{
+	static const uint32_t counts[] = { 2, LAYERS };
+	int one, two, fd;
+
+	(void)state;
+	assert_int_equal(chdir(scratch), 0);
+	assert_int_equal(chown("layers/l001/own001", 7, 8), 0);
+	for (size_t i = 0; i < 2; i++) {
+		use_layers(counts[i]);
+		assert_true(chdir(scratch) == 0 && chdir("layers") == 0);
+		one = namespace_from(100000);
+		two = namespace_from(200000);
+		assert_true(one >= 0 && two >= 0);
+		fd = overlay_by_fd(names_of(), counts[i], one);
+		if (fd == -EINVAL) {
+			print_message("skip: this kernel has no lowerdir+ by descriptor\n");
+		} else {
+			check_owner(fd, "own001", 100007, 100008);
+			check_owner(fd, ".", 100000, 100000);
+			check_merged(fd, (int)counts[i]);
+		}
+		assert_true(chdir(scratch) == 0 && chdir("layers") == 0);
+		fd = overlay_by_number(names_of(), counts[i], two);
+		assert_true(fd >= 0);
+		check_owner(fd, "own001", 200007, 200008);
+		check_merged(fd, (int)counts[i]);
+		close(one);
+		close(two);
+	}
+	assert_int_equal(chdir(scratch), 0);
+	check_owner(AT_FDCWD, "layers/l001/own001", 7, 8);
+}
+
+static void single_layer_is_mapped(void **state)
+{
+	const char *object;
+	int ns, fd;
+
+	(void)state;
+	use_layers(1);
+	ns = namespace_from(300000);
+	fd = mounts_root(&rec.head, ns, &object);
+	check_owner(fd, "own000", 300000, 300000);
+	check_merged(fd, 1);
+	close(ns);
+}
+
+static void what_cannot_be_mapped_is_said(void **state)
+{
+	struct mounts_bind how = { .userns_fd = namespace_from(300000) };
+
+	(void)state;
+	assert_int_equal(mounts_bind("/proc", &how), -ENOTSUP);
+	close(how.userns_fd);
+}
+
+static void ids_outside(void **state)
+{
+	(void)state;
+	clear_record();
+	assert_int_equal(userns_outside(&rec.head, rec.head.uid_map, 5), 5);
+	close(namespace_from(100000));
+	assert_int_equal(userns_outside(&rec.head, rec.head.uid_map, 0), 100000);
+	assert_int_equal(userns_outside(&rec.head, rec.head.uid_map, 999), 100999);
+	assert_int_equal(userns_outside(&rec.head, rec.head.uid_map, 1000), UINT32_MAX);
 }
 
 static void use_device(const char *path)
@@ -209,7 +307,7 @@ static void dev_has_nodes(void **state)
 	(void)state;
 	umask(077);
 	use_device("/dev/a/b/c");
-	fd = mounts_dev(&rec.head, &object, &why);
+	fd = mounts_dev(&context, &object, &why);
 	assert_true(fd >= 0);
 	assert_int_equal(umask(022), 077);
 	assert_int_equal(fstatat(fd, "a/b/c", &st, 0), 0);
@@ -229,7 +327,7 @@ static void dev_refuses_what_leads_out(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		use_device(bad[i]);
-		assert_true(mounts_dev(&rec.head, &object, &why) < 0);
+		assert_true(mounts_dev(&context, &object, &why) < 0);
 		assert_string_equal(object, bad[i]);
 	}
 }
@@ -247,7 +345,7 @@ static void dev_has_places_for_mounts(void **state)
 	rec.mounts[1] = (struct record_mount){ .target = text("/dev//x/file"), .source = text("/f"), .bind = 1, .is_file = 1 };
 	rec.mounts[2] = (struct record_mount){ .target = text("/elsewhere"), .fstype = text("tmpfs") };
 	rec.head.mounts = (struct record_list){ offsetof(__typeof__(rec), mounts), 3 };
-	fd = mounts_dev(&rec.head, &object, &why);
+	fd = mounts_dev(&context, &object, &why);
 	assert_true(fd >= 0);
 	assert_int_equal(fstatat(fd, "pts", &st, 0), 0);
 	assert_true(S_ISDIR(st.st_mode));
@@ -312,6 +410,10 @@ int main(void)
 		cmocka_unit_test(layer_names_cannot_inject_options),
 		cmocka_unit_test(too_long_for_a_page),
 		cmocka_unit_test(single_layer_is_a_read_only_bind),
+		cmocka_unit_test(mapped_layers_are_shared),
+		cmocka_unit_test(single_layer_is_mapped),
+		cmocka_unit_test(what_cannot_be_mapped_is_said),
+		cmocka_unit_test(ids_outside),
 		cmocka_unit_test(dev_has_nodes),
 		cmocka_unit_test(dev_refuses_what_leads_out),
 		cmocka_unit_test(dev_has_places_for_mounts),

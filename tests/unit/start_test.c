@@ -132,12 +132,14 @@ static void failure_names_step_and_object(void **state)
 	assert_string_equal(text, "rootfs ");
 }
 
-static void user_namespace_is_refused(void **state)
+/* Maps that the kernel does not take: no layer is mapped by less than what the record says. */
+static void user_namespace_that_cannot_be(void **state)
 {
 	struct tiny t = tiny_new();
 
 	(void)state;
 	t.head.clone_flags = 0x10000000;
+	t.head.flags = RECORD_IDMAP_LAYERS;
 	seal(&t);
 	assert_string_equal(fail_start(memfd_of(&t, sizeof(t))).step, "user namespace");
 }
@@ -221,7 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hostile_records),
 		cmocka_unit_test(failure_names_step_and_object),
-		cmocka_unit_test(user_namespace_is_refused),
+		cmocka_unit_test(user_namespace_that_cannot_be),
 		cmocka_unit_test(reading_never_blocks_and_trusts_no_length),
 		cmocka_unit_test(program_does_not_outlive_its_starter),
 		cmocka_unit_test(killed_starter_is_the_end),

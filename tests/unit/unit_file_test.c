@@ -116,7 +116,7 @@ static void bad_ones_say_where_and_what(void **state)
 		{ HEAD "PidsLimit=-1\n", "takes a number from 1" },
 		{ HEAD "User=4294967296\n", "User=4294967296: takes" },
 		{ HEAD "User=-1\n", NULL },
-		{ HEAD "UserNS=auto\n", "a unit cannot have a user namespace yet" },
+		{ HEAD "UserNS=keep-id\n", "a range of ids of its own" },
 		{ HEAD "Network=bridge\n", "none (no network at all) or host" },
 		{ HEAD "ReadOnly=false\n", "always read-only" },
 		{ HEAD "AddCapability=CAP_EVERYTHING\n", "CAP_EVERYTHING: no capability of that name" },

@@ -4,8 +4,8 @@
  * open_tree, move_mount, mount_setattr, openat2). Each returns what the
  * kernel returned, or -errno.
  */
-#ifndef CORACLE_MOUNTS_SYS_H
-#define CORACLE_MOUNTS_SYS_H
+#ifndef CORACLE_MOUNT_SYS_H
+#define CORACLE_MOUNT_SYS_H
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +41,11 @@ static inline int sys_fsopen(const char *fstype)
 static inline int sys_fsconfig(int fs, unsigned command, const char *key, const char *value)
 {
 	return sys_result(syscall(SYS_fsconfig, fs, command, key, value, 0));
+}
+
+static inline int sys_fsconfig_fd(int fs, const char *key, int fd)
+{
+	return sys_result(syscall(SYS_fsconfig, fs, FSCONFIG_SET_FD, key, NULL, fd));
 }
 
 static inline int sys_fsmount(int fs, uint64_t attr)

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* Merges layers. Their names come from a checked record or a bundle's `layers` file; what is in them is their author's and is not looked at. */
+#include "overlay.h"
+
+#include <linux/sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "mount_sys.h"
+
+int unshare(int flags);
+
+enum { MOUNT_PAGE = 4096 };
+
+#define OPTIONS "redirect_dir=nofollow,metacopy=off,lowerdir="
+
+static const char *const scratch[] = { "/run", "/tmp", "/mnt", "/proc" };
+
+static int open_layer(const char *name, int userns_fd)
+{
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
+	int fd = sys_clone_tree(AT_FDCWD, name, 0);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	if (userns_fd >= 0) {
+		a.attr_set |= MOUNT_ATTR_IDMAP;
+		a.userns_fd = (uint64_t)userns_fd;
+	}
+	r = sys_mount_setattr(fd, 0, &a);
+	if (r < 0) {
+		close(fd);
+		return userns_fd >= 0 && (r == -EINVAL || r == -EPERM) ? -ENOTSUP : r;
+	}
+	return fd;
+}
+
+/* FS has its layers, or R says why not. Closes it. */
+static int make(int fs, int r)
+{
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "redirect_dir", "nofollow");
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "metacopy", "off");
+	if (r == 0)
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+	if (r == 0)
+		r = sys_fsmount(fs, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
+	close(fs);
+	return r;
+}
+
+int overlay_by_name(const char *const *layers, uint32_t count)
+{
+	int fs = sys_fsopen("overlay");
+	int r = 0;
+
+	if (fs < 0)
+		return fs;
+	for (uint32_t i = 0; i < count && r == 0; i++)
+		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layers[i]);
+	return make(fs, r);
+}
+
+int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
+{
+	int fs = sys_fsopen("overlay");
+	int r = 0;
+
+	if (fs < 0)
+		return fs;
+	for (uint32_t i = 0; i < count && r == 0; i++) {
+		int layer = open_layer(layers[i], userns_fd);
+
+		r = layer < 0 ? layer : sys_fsconfig_fd(fs, "lowerdir+", layer);
+		if (layer >= 0)
+			close(layer);
+	}
+	return make(fs, r);
+}
+
+/* Mounts at TARGET with OPTIONS; what comes back stays when TARGET's mount is taken away. */
+static int mount_and_clone(const char *target, const char *options)
+{
+	int r = sys_mount("overlay", target, "overlay", MS_RDONLY | MS_NODEV, options);
+
+	return r < 0 ? r : sys_clone_tree(AT_FDCWD, target, 0);
+}
+
+int overlay_by_string(const char *const *layers, uint32_t count)
+{
+	char options[MOUNT_PAGE] = OPTIONS;
+	size_t at = sizeof(OPTIONS) - 1;
+	int fd;
+
+	for (uint32_t i = 0; i < count; i++) {
+		size_t len = strlen(layers[i]);
+
+		/* What separates layers and options can be in no name. */
+		if (strpbrk(layers[i], ":,\\"))
+			return -EINVAL;
+		if (len + 2 > sizeof(options) - at)
+			return -E2BIG;
+		if (i > 0)
+			options[at++] = ':';
+		memcpy(options + at, layers[i], len + 1);
+		at += len;
+	}
+	for (size_t i = 0; i < sizeof(scratch) / sizeof(scratch[0]); i++) {
+		if (access(scratch[i], F_OK) < 0)
+			continue;
+		fd = mount_and_clone(scratch[i], options);
+		if (fd >= 0)
+			sys_umount(scratch[i]);
+		return fd;
+	}
+	return -ENOENT;
+}
+
+/* Layer I of the scratch tmpfs is at the name "I": attached, as overlay wants them before kernel 6.15. */
+static int attach_layer(int tmpfs, uint32_t i, const char *source, int userns_fd)
+{
+	char name[12];
+	int layer = open_layer(source, userns_fd), at, r;
+
+	if (layer < 0)
+		return layer;
+	snprintf(name, sizeof(name), "%u", i);
+	r = mkdirat(tmpfs, name, 0700) < 0 ? -errno : 0;
+	at = r < 0 ? r : sys_openat2(tmpfs, name, O_PATH | O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	r = at < 0 ? at : sys_attach(layer, at);
+	if (at >= 0)
+		close(at);
+	close(layer);
+	return r;
+}
+
+/* In TMPFS, which is attached: the layers at their numbers, the overlay at "r". */
+static int at_numbers(const char *const *layers, uint32_t count, int userns_fd, int tmpfs)
+{
+	char options[MOUNT_PAGE] = OPTIONS;
+	size_t at = sizeof(OPTIONS) - 1;
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < count; i++) {
+		at += (size_t)snprintf(options + at, sizeof(options) - at, i ? ":%u" : "%u", i);
+		r = at < sizeof(options) ? attach_layer(tmpfs, i, layers[i], userns_fd) : -E2BIG;
+	}
+	if (r == 0 && (fchdir(tmpfs) < 0 || mkdir("r", 0700) < 0))
+		r = -errno;
+	return r < 0 ? r : mount_and_clone("r", options);
+}
+
+int overlay_by_number(const char *const *layers, uint32_t count, int userns_fd)
+{
+	int fs = sys_fsopen("tmpfs"), tmpfs = -1, place = -1, fd = -ENOENT;
+
+	if (fs < 0)
+		return fs;
+	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) == 0)
+		tmpfs = sys_fsmount(fs, 0);
+	close(fs);
+	for (size_t i = 0; tmpfs >= 0 && place < 0 && i < sizeof(scratch) / sizeof(scratch[0]); i++)
+		place = open(scratch[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place >= 0) {
+		fd = sys_attach(tmpfs, place);
+		if (fd == 0)
+			fd = at_numbers(layers, count, userns_fd, tmpfs);
+		if (fchdir(tmpfs) == 0)
+			sys_umount(".");
+		close(place);
+	}
+	if (tmpfs >= 0)
+		close(tmpfs);
+	return fd;
+}
+
+int overlay_own_namespace(void)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return -errno;
+	/* Slave, not private: a volume may ask to follow the host's mounts; nothing of ours goes back to the host. */
+	return sys_mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL);
+}
+
+int overlay_open(const char *const *layers, uint32_t count, int userns_fd)
+{
+	int fd;
+
+	if (count == 1)
+		return open_layer(layers[0], userns_fd);
+	fd = userns_fd < 0 ? overlay_by_name(layers, count) : overlay_by_fd(layers, count, userns_fd);
+	if (fd != -EINVAL && fd != -ENOSYS)
+		return fd;
+	fd = overlay_own_namespace();
+	if (fd < 0)
+		return fd;
+	return userns_fd < 0 ? overlay_by_string(layers, count) : overlay_by_number(layers, count, userns_fd);
+}
