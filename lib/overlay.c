@@ -192,7 +192,8 @@ int overlay_open(const char *const *layers, uint32_t count, int userns_fd)
 	if (count == 1)
 		return open_layer(layers[0], userns_fd);
 	fd = userns_fd < 0 ? overlay_by_name(layers, count) : overlay_by_fd(layers, count, userns_fd);
-	if (fd != -EINVAL && fd != -ENOSYS)
+	/* EBADF: fsconfig takes no descriptors of mounts (6.12). */
+	if (fd != -EINVAL && fd != -ENOSYS && fd != -EBADF)
 		return fd;
 	fd = overlay_own_namespace();
 	if (fd < 0)
