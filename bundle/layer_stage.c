@@ -21,10 +21,6 @@
 #include "layer_list.h"
 #include "layer_stage_inner.h"
 
-#ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
-#endif
-
 /* How long the unpacker may say nothing after its last byte of input; and how long it may take to end after its last word. */
 enum { REPORT_DEADLINE_MS = 600000, END_DEADLINE_MS = 2000, PIPE_BYTES = 1 << 20 };
 
@@ -33,28 +29,6 @@ static void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-/* A detached mount of just that directory: ".." does not lead out of it. */
-static int clone_tree(int root, const char *path, uint64_t extra)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | extra };
-	int dir = file_open_beneath(root, path, O_PATH | O_DIRECTORY, 0);
-	int fd;
-
-	if (dir < 0)
-		return dir;
-	fd = (int)syscall(SYS_open_tree, dir, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | O_CLOEXEC);
-	if (fd < 0)
-		fd = -errno;
-	close(dir);
-	if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {
-		int errnum = errno;
-
-		close(fd);
-		return -errnum;
-	}
-	return fd;
 }
 
 static int open_lowers(struct layer_stage *l, struct err *e)
@@ -66,7 +40,7 @@ static int open_lowers(struct layer_stage *l, struct err *e)
 		if (store_layer_find(l->store, &l->spec.lower[from_top], name) < 0)
 			return err_set(e, -EUCLEAN, "layer %d: layer %zu below it is not in the store", l->spec.index, from_top);
 		snprintf(path, sizeof(path), "layers/%s", name);
-		l->lower[i] = clone_tree(l->store->root, path, MOUNT_ATTR_RDONLY);
+		l->lower[i] = file_clone_tree(l->store->root, path, MOUNT_ATTR_RDONLY);
 		if (l->lower[i] < 0)
 			return err_sys(e, -l->lower[i], "layer %d: cannot open layers/%s", l->spec.index, name);
 	}
@@ -84,7 +58,7 @@ static int start_jail(struct layer_stage *l, int exe, int in, int out, struct er
 
 	snprintf(path, sizeof(path), "tmp/%s/layer", l->staging.name);
 	snprintf(count, sizeof(count), "%zu", l->spec.lower_len);
-	tree = clone_tree(l->store->root, path, 0);
+	tree = file_clone_tree(l->store->root, path, 0);
 	if (tree < 0)
 		return err_sys(e, -tree, "layer %d: cannot open the staging directory", l->spec.index);
 	fds[0] = (struct jail_fd){ in, STDIN_FILENO };

@@ -55,15 +55,39 @@ int auth_challenge(const char *value, struct challenge *out)
 	return strncmp(out->realm, "https://", 8) == 0 ? 0 : -EPROTO;
 }
 
-int auth_lookup(const char *file, const char *host, const char *repo, char *out, size_t size, struct err *e)
+static int take(yyjson_val *entry, const char *member, char *out, size_t size, const char *file, const char *key, struct err *e)
 {
-	char key[600], *text, *slash;
+	yyjson_val *text = yyjson_obj_get(entry, member);
+
+	if (!text || (yyjson_is_str(text) && span_copy(span_of(yyjson_get_str(text), yyjson_get_len(text)), out, size)))
+		return 0;
+	return err_set(e, -EBADMSG, "%s: %s of the entry %s is no text, or too long", file, member, key);
+}
+
+/* The longest key that HOST/REPO begins with. */
+static yyjson_val *find(yyjson_val *auths, const char *host, const char *repo, char *key, size_t size)
+{
+	static const char *const hub[] = { "index.docker.io", "https://index.docker.io/v1/", "registry-1.docker.io" };
+	yyjson_val *entry;
+	char *slash;
+
+	snprintf(key, size, "%s/%s", host, repo);
+	while (!(entry = yyjson_obj_get(auths, key)) && (slash = strrchr(key, '/')))
+		*slash = '\0';
+	for (size_t i = 0; !entry && strcmp(host, "docker.io") == 0 && i < 3; i++)
+		entry = yyjson_obj_get(auths, hub[i]);
+	return entry;
+}
+
+int auth_lookup(const char *file, const char *host, const char *repo, struct credentials *out, struct err *e)
+{
+	char key[600], *text;
+	yyjson_val *auths, *entry;
 	yyjson_doc *doc;
-	yyjson_val *auths;
 	size_t len;
 	int r;
 
-	out[0] = '\0';
+	memset(out, 0, sizeof(*out));
 	r = file_read(AT_FDCWD, file, AUTH_FILE_MAX, &text, &len, NULL);
 	if (r == -ENOENT)
 		return 0;
@@ -71,22 +95,13 @@ int auth_lookup(const char *file, const char *host, const char *repo, char *out,
 		return err_sys(e, -r, "%s", file);
 	doc = yyjson_read(text, len, 0);
 	auths = yyjson_obj_get(yyjson_doc_get_root(doc), "auths");
-	if (!yyjson_is_obj(auths)) {
+	entry = find(auths, host, repo, key, sizeof(key));
+	if (!yyjson_is_obj(auths))
 		r = err_set(e, -EBADMSG, "%s: not a containers-auth.json(5) file (no \"auths\")", file);
-		goto out;
-	}
-	snprintf(key, sizeof(key), "%s/%s", host, repo);
-	for (;;) {
-		yyjson_val *auth = yyjson_obj_get(yyjson_obj_get(auths, key), "auth");
-
-		if (yyjson_is_str(auth) && !span_copy(span_of(yyjson_get_str(auth), yyjson_get_len(auth)), out, size))
-			r = err_set(e, -EBADMSG, "%s: the entry of %s is too long", file, key);
-		slash = strrchr(key, '/');
-		if (auth || !slash)
-			break;
-		*slash = '\0';
-	}
-out:
+	if (r == 0)
+		r = take(entry, "auth", out->basic, sizeof(out->basic), file, key, e);
+	if (r == 0)
+		r = take(entry, "identitytoken", out->identity, sizeof(out->identity), file, key, e);
 	yyjson_doc_free(doc);
 	explicit_bzero(text, len);
 	free(text);

@@ -15,8 +15,14 @@ struct challenge {
 /* Parses the value of WWW-Authenticate. -EPROTO where it is neither Basic nor Bearer with a realm. */
 int auth_challenge(const char *value, struct challenge *out);
 
-/* The base64 of user:password for HOST/REPO (longest entry of "auths" wins) into OUT, "" where there is none. -EBADMSG for a broken file; an absent one is
- * no error. A secret: the caller wipes it. */
-int auth_lookup(const char *file, const char *host, const char *repo, char *out, size_t size, struct err *e);
+/* What the auth file has for one repository. Secrets: the caller wipes them. */
+struct credentials {
+	char basic[2048];	/* base64 of user:password, or "" */
+	char identity[8192];	/* identity token (OAuth2 refresh token), or "" */
+};
+
+/* For HOST/REPO: the longest entry of "auths" wins, HOST/NAMESPACE/REPO over HOST; Docker Hub's old key is known. Zeroed where there is none. -EBADMSG for a
+ * broken file; an absent one is no error. */
+int auth_lookup(const char *file, const char *host, const char *repo, struct credentials *out, struct err *e);
 
 #endif

@@ -9,9 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "config.h"
 #include "resolve.h"
-
-enum { CONNECT_MS = 15000 };
 
 static bool is_local_address(const struct sockaddr_in6 *a)
 {
@@ -39,7 +38,7 @@ static int try_one(const struct sockaddr_in6 *address, uint32_t len)
 		error = errno;
 	} else {
 		p.fd = fd;
-		if (poll(&p, 1, CONNECT_MS) != 1)
+		if (poll(&p, 1, CONFIG_FETCH_CONNECT_S * 1000) != 1)
 			error = ETIMEDOUT;
 		else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 			error = errno;

@@ -6,6 +6,7 @@
 #include "config.h"
 #include "inspect.h"
 #include "judge.h"
+#include "layout.h"
 #include "net.h"
 #include "pull.h"
 #include "resolve.h"
@@ -14,6 +15,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "--jail-net") == 0)
 		return net_main();
+	if (argc == 2 && strcmp(argv[1], "--jail-layout") == 0)
+		return layout_main();
 	if (argc == 4 && strcmp(argv[1], "--jail-resolve") == 0)
 		return resolve_main(argv[2], argv[3]);
 	if ((argc == 3 || argc == 4) && strcmp(argv[1], "--jail-judge") == 0)

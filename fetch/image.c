@@ -30,60 +30,6 @@ static void copy(yyjson_val *v, char *out, size_t size)
 		span_copy(span_of(yyjson_get_str(v), yyjson_get_len(v)), out, size);
 }
 
-/* image-spec image-index.md and containerd's normalisation */
-static void normalise(struct platform *p)
-{
-	if (strcmp(p->arch, "x86_64") == 0 || strcmp(p->arch, "x86-64") == 0)
-		memcpy(p->arch, "amd64", 6);
-	else if (strcmp(p->arch, "aarch64") == 0)
-		memcpy(p->arch, "arm64", 6);
-	else if (strcmp(p->arch, "armhf") == 0)
-		*p = (struct platform){ .os = "linux", .arch = "arm", .variant = "v7" };
-	else if (strcmp(p->arch, "armel") == 0)
-		*p = (struct platform){ .os = "linux", .arch = "arm", .variant = "v6" };
-	if (p->variant[0] >= '5' && p->variant[0] <= '8' && !p->variant[1])
-		memcpy(p->variant, (char[]){ 'v', p->variant[0], '\0' }, 3);
-	if (strcmp(p->arch, "arm64") == 0 && (strcmp(p->variant, "v8") == 0 || strcmp(p->variant, "v8.0") == 0))
-		p->variant[0] = '\0';
-	if (strcmp(p->arch, "amd64") == 0 && strcmp(p->variant, "v1") == 0)
-		p->variant[0] = '\0';
-	if (strcmp(p->arch, "arm") == 0 && !p->variant[0])
-		memcpy(p->variant, "v7", 3);
-}
-
-struct platform platform_host(void)
-{
-#if defined(__x86_64__)
-	return (struct platform){ "linux", "amd64", "" };
-#elif defined(__aarch64__)
-	return (struct platform){ "linux", "arm64", "" };
-#else
-	return (struct platform){ "linux", "arm", "v7" };
-#endif
-}
-
-int platform_parse(const char *text, struct platform *out, struct err *e)
-{
-	memset(out, 0, sizeof(*out));
-	if (sscanf(text, "%15[^/]/%15[^/]/%7[^/]", out->os, out->arch, out->variant) < 2)
-		return err_set(e, -EINVAL, "platform %s: must be OS/ARCH[/VARIANT], as in linux/arm/v7", text);
-	normalise(out);
-	return 0;
-}
-
-/* 0: does not run here; more is better. On arm a lower version runs on a higher one; amd64 variants above the plain one are not claimed. */
-static int score(const struct platform *want, const struct platform *have)
-{
-	if (strcmp(want->os, have->os) != 0 || strcmp(want->arch, have->arch) != 0)
-		return 0;
-	if (strcmp(want->variant, have->variant) == 0)
-		return 100;
-	if (strcmp(want->arch, "arm") == 0 && have->variant[0] == 'v' && have->variant[1] >= '5' &&
-	    have->variant[1] <= want->variant[1])
-		return have->variant[1];
-	return 0;
-}
-
 static bool is_index_type(const char *t)
 {
 	return strcmp(t, "application/vnd.oci.image.index.v1+json") == 0 ||
@@ -126,13 +72,13 @@ int image_index_choose(struct span json, const struct platform *want, struct des
 {
 	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
 	yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "manifests"), *item;
-	char there[200] = "";
+	char there[200] = "", ours[48];
 	int best = 0, r = -ENOENT;
 	size_t at, max;
 
 	yyjson_arr_foreach(list, at, max, item) {
 		yyjson_val *platform = yyjson_obj_get(item, "platform");
-		struct platform have = { "", "", "" };
+		struct platform have = { .os = "" };
 		char type[128];
 		size_t len = strlen(there);
 		int s;
@@ -143,12 +89,14 @@ int image_index_choose(struct span json, const struct platform *want, struct des
 		copy(yyjson_obj_get(platform, "os"), have.os, sizeof(have.os));
 		copy(yyjson_obj_get(platform, "architecture"), have.arch, sizeof(have.arch));
 		copy(yyjson_obj_get(platform, "variant"), have.variant, sizeof(have.variant));
-		normalise(&have);
+		platform_normalise(&have);
 		/* Without a platform: of last resort; the image config is checked anyway. */
-		s = platform ? score(want, &have) : 1;
-		if (platform)
-			snprintf(there + len, sizeof(there) - len, "%s%s/%s%s%s", len ? ", " : "", have.os, have.arch,
-				have.variant[0] ? "/" : "", have.variant);
+		s = platform ? platform_rank(want, &have) : 1;
+		if (platform) {
+			snprintf(there + len, sizeof(there) - len, "%s", len ? ", " : "");
+			len = strlen(there);
+			platform_text(&have, there + len, sizeof(there) - len);
+		}
 		if (s > best && read_descriptor(item, out) == 0) {
 			best = s;
 			r = 0;
@@ -157,8 +105,8 @@ int image_index_choose(struct span json, const struct platform *want, struct des
 	yyjson_doc_free(doc);
 	if (r == 0)
 		return 0;
-	return err_set(e, -ENOENT, "the image has nothing for %s/%s%s%s; it has: %s", want->os, want->arch,
-		want->variant[0] ? "/" : "", want->variant, there[0] ? there : "nothing");
+	platform_text(want, ours, sizeof(ours));
+	return err_set(e, -ENOENT, "the image has nothing for %s; it has: %s", ours, there[0] ? there : "nothing");
 }
 
 static int compression_of(const char *type, enum layer_compression *out)
@@ -224,21 +172,23 @@ int image_config_read(struct span json, const struct platform *want, struct mani
 	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
 	yyjson_val *root = yyjson_doc_get_root(doc), *rootfs = yyjson_obj_get(root, "rootfs"), *item;
 	yyjson_val *ids = yyjson_obj_get(rootfs, "diff_ids");
-	struct platform have = { "", "", "" };
+	struct platform have = { .os = "" };
+	char ours[48], theirs[48];
 	size_t at, max;
 	int r = 0;
 
 	copy(yyjson_obj_get(root, "os"), have.os, sizeof(have.os));
 	copy(yyjson_obj_get(root, "architecture"), have.arch, sizeof(have.arch));
 	copy(yyjson_obj_get(root, "variant"), have.variant, sizeof(have.variant));
-	normalise(&have);
+	platform_normalise(&have);
+	platform_text(&have, theirs, sizeof(theirs));
+	platform_text(want, ours, sizeof(ours));
 	if (!is(yyjson_obj_get(rootfs, "type"), "layers"))
 		r = err_set(e, -EBADMSG, "image config: rootfs.type is not \"layers\"");
 	else if (yyjson_arr_size(ids) != m->layer_count)
 		r = err_set(e, -EBADMSG, "image config: %zu diff_ids for %zu layers", yyjson_arr_size(ids), m->layer_count);
-	else if (score(want, &have) == 0)
-		r = err_set(e, -ENOENT, "the image is for %s/%s%s%s, this board runs %s/%s%s%s", have.os, have.arch,
-			have.variant[0] ? "/" : "", have.variant, want->os, want->arch, want->variant[0] ? "/" : "", want->variant);
+	else if (platform_rank(want, &have) == 0)
+		r = err_set(e, -ENOENT, "the image is for %s, this board runs %s", theirs, ours);
 	yyjson_arr_foreach(ids, at, max, item) {
 		if (r == 0 && (!yyjson_is_str(item) ||
 		    digest_parse(span_of(yyjson_get_str(item), yyjson_get_len(item)), &m->layer[at].diff_id) < 0))

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "digest.h"
 #include "err.h"
+#include "platform.h"
 #include "store.h"
 
 struct descriptor {
@@ -27,15 +28,6 @@ struct manifest {
 	size_t layer_count;
 	struct image_layer layer[CONFIG_LAYERS_MAX];
 };
-
-struct platform {
-	char os[16], arch[16], variant[8];
-};
-
-/* What this program was built for; with variants as containerd orders them. */
-struct platform platform_host(void);
-/* "linux/arm/v7" -> parts, normalised. -EINVAL. */
-int platform_parse(const char *text, struct platform *out, struct err *e);
 
 #define IMAGE_ACCEPT "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " \
 	"application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"

@@ -83,7 +83,8 @@ static void print_text(const struct options *o, const struct policy *p, const st
 	}
 	for (size_t i = 0; i < rep->count; i++)
 		printf("found      %s\n", rep->note[i]);
-	printf("platform   %s/%s%s%s\n", o->platform.os, o->platform.arch, o->platform.variant[0] ? "/" : "", o->platform.variant);
+	platform_text(&o->platform, line, sizeof(line));
+	printf("platform   %s%s\n", line, o->platform.runs_arm32 ? " and 32-bit arm" : "");
 	if (is_good) {
 		printf("manifest   %s\n", digest_or_nothing(&f->manifest_digest, &t));
 		printf("layers     %zu, %" PRIu64 " bytes compressed\n", f->manifest.layer_count, sum(&f->manifest));
@@ -115,7 +116,7 @@ static int print_json(const struct options *o, const struct policy *p, const str
 	}
 	json_out_close(&j, ']');
 	json_out_texts(&j, "signatures", (const char *const *)rep->note);
-	snprintf(line, sizeof(line), "%s/%s%s%s", o->platform.os, o->platform.arch, o->platform.variant[0] ? "/" : "", o->platform.variant);
+	platform_text(&o->platform, line, sizeof(line));
 	json_out_text(&j, "platform", line);
 	json_out_bool(&j, "let_in", is_good);
 	if (is_good) {

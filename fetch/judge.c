@@ -141,8 +141,10 @@ static int say_index(struct span json, const char *platform)
 	struct platform p;
 	struct descriptor found;
 	struct err e = { "" };
-	int r = platform_parse(platform, &p, &e);
+	bool runs_arm32 = *platform == '+';	/* what the text cannot say */
+	int r = platform_parse(platform + runs_arm32, &p, &e);
 
+	p.runs_arm32 = runs_arm32;
 	r = r < 0 ? r : image_index_choose(json, &p, &found, &e);
 	if (r == 0) {
 		memcpy(out.item[0].digest, digest_text(&found.digest).text, sizeof(out.item[0].digest));
@@ -262,9 +264,9 @@ int judge_referrer(int exe, struct span manifest, struct judge_descriptors *out,
 
 int judge_index(int exe, struct span index, const struct platform *p, struct judge_descriptors *out, struct err *e)
 {
-	char text[48];
+	char text[48] = "+";
 
-	snprintf(text, sizeof(text), "%s/%s%s%s", p->os, p->arch, p->variant[0] ? "/" : "", p->variant);
+	platform_text(p, text + p->runs_arm32, sizeof(text) - 1);
 	return ask_descriptors(exe, "index", text, index, out, e);
 }
 

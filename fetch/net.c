@@ -14,7 +14,7 @@
 #include "filter.h"
 #include "span.h"
 
-enum { ROOTS_MAX = 1 << 20, CONNECT_S = 20, STALL_S = 60, STALL_BYTES = 16, HEADER_BYTES_MAX = 65536 };
+enum { PEM_MAX = 1 << 20 };
 
 struct exchange {
 	struct net_head head;
@@ -71,15 +71,31 @@ static void take_header(const char *line, size_t len, const char *name, char *ou
 	span_copy(span_of(line, len), out, size);
 }
 
+/* RFC 9110, 14.4: "bytes FIRST-LAST/TOTAL", TOTAL a number or "*". */
+static void take_range(const char *text, struct net_head *h)
+{
+	long long first, total = -1;
+	int end = 0;
+
+	if (h->range_first != -1 || sscanf(text, "bytes %lld-%*[0-9]/%n", &first, &end) != 1 || end == 0 || first < 0 ||
+	    (text[end] != '*' && (sscanf(text + end, "%lld", &total) != 1 || total < 0))) {
+		h->range_first = -2;
+		return;
+	}
+	h->range_first = first;
+	h->range_total = total;
+}
+
 static size_t on_header(char *at, size_t one, size_t len, void *data)
 {
 	struct exchange *x = data;
+	char value[100] = "";
 
 	x->header_bytes += len;
-	if (x->header_bytes > HEADER_BYTES_MAX)
+	if (x->header_bytes > CONFIG_HEADERS_MAX)
 		return 0;
 	if (len > 9 && memcmp(at, "HTTP/", 5) == 0) {	/* a new answer: 100-continue came before */
-		x->head = (struct net_head){ .content_length = -1, .tls_minor = x->head.tls_minor };
+		x->head = (struct net_head){ .content_length = -1, .range_first = -1, .range_total = -1, .tls_minor = x->head.tls_minor };
 		x->head.status = (uint32_t)atoi(memchr(at, ' ', len) ? (char *)memchr(at, ' ', len) + 1 : "0");
 	}
 	take_header(at, len, "content-type:", x->head.content_type, sizeof(x->head.content_type));
@@ -90,6 +106,13 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 		take_header(at, len, "link:", x->head.link, sizeof(x->head.link));
 	if (len > 15 && strncasecmp(at, "content-length:", 15) == 0)
 		x->head.content_length = strtoll(at + 15, NULL, 10);
+	take_header(at, len, "content-range:", value, sizeof(value));
+	if (value[0])
+		take_range(value, &x->head);
+	value[0] = '\0';
+	take_header(at, len, "retry-after:", value, sizeof(value));
+	if (value[0] >= '0' && value[0] <= '9')	/* a date says nothing to a board whose clock may be off */
+		x->head.retry_after_s = (uint32_t)strtoul(value, NULL, 10);
 	return len * one;
 }
 
@@ -124,9 +147,12 @@ static uint32_t classify(CURLcode code, const char *text)
 	return NET_LINK;
 }
 
-static CURL *make_handle(const struct net_open *o, char *roots, struct curl_slist **resolve)
+static CURL *make_handle(const struct net_open *o, char *pem, struct curl_slist **resolve)
 {
-	struct curl_blob blob = { roots, o->roots_len, CURL_BLOB_NOCOPY };
+	struct curl_blob roots = { pem, o->roots_len, CURL_BLOB_NOCOPY };
+	struct curl_blob cert = { pem + o->roots_len, o->cert_len, CURL_BLOB_NOCOPY };
+	/* mbedTLS takes a key in PEM only with its NUL; the other two curl ends by itself. */
+	struct curl_blob key = { pem + o->roots_len + o->cert_len, o->key_len + 1, CURL_BLOB_NOCOPY };
 	char entry[300];
 	CURL *c = curl_easy_init();
 	long version = o->tls_minor == 3 ? CURL_SSLVERSION_TLSv1_3 | CURL_SSLVERSION_MAX_TLSv1_3 :
@@ -135,21 +161,33 @@ static CURL *make_handle(const struct net_open *o, char *roots, struct curl_slis
 	if (!c)
 		return NULL;
 	/* The socket is connected already; the address only keeps curl from asking a resolver. */
-	snprintf(entry, sizeof(entry), "%s:%s:127.0.0.1", o->server, o->port);
+	snprintf(entry, sizeof(entry), "*:%s:127.0.0.1", o->port);
 	*resolve = curl_slist_append(NULL, entry);
+	if (o->proxy[0]) {
+		const char *port = strrchr(o->proxy, ':');
+
+		snprintf(entry, sizeof(entry), "*:%.8s:127.0.0.1", port ? port + 1 : "");
+		*resolve = curl_slist_append(*resolve, entry);
+		curl_easy_setopt(c, CURLOPT_PROXY_CAINFO_BLOB, &roots);
+	}
 	curl_easy_setopt(c, CURLOPT_RESOLVE, *resolve);
 	curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_open);
 	curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, on_sockopt);
-	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &blob);
+	curl_easy_setopt(c, CURLOPT_CAINFO_BLOB, &roots);
+	if (o->cert_len) {
+		curl_easy_setopt(c, CURLOPT_SSLCERT_BLOB, &cert);
+		curl_easy_setopt(c, CURLOPT_SSLKEY_BLOB, &key);
+	}
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, version);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
-	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	curl_easy_setopt(c, CURLOPT_PROXY, o->proxy);
+	curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)STALL_S);
-	curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONFIG_FETCH_STALL_S);
+	if (o->rate_max)
+		curl_easy_setopt(c, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)o->rate_max);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "coracle/" CORACLE_VERSION);
@@ -159,27 +197,37 @@ static CURL *make_handle(const struct net_open *o, char *roots, struct curl_slis
 
 static int exchange(CURL *c, const struct net_open *o, struct net_request *q)
 {
-	char url[4000], accept[600], authorization[8300], text[CURL_ERROR_SIZE] = "";
-	struct exchange x = { .head = { .content_length = -1, .tls_minor = o->tls_minor } };
+	bool is_v6 = strchr(o->server, ':');
+	char url[4000], accept[600], authorization[8300], range[40], text[CURL_ERROR_SIZE] = "";
+	struct exchange x = { .head = { .content_length = -1, .range_first = -1, .range_total = -1, .tls_minor = o->tls_minor } };
 	struct net_end end = { NET_OK, "" };
 	struct curl_slist *headers = NULL;
+	long proxy_status = 0;
 	CURLcode code;
 
 	q->path[sizeof(q->path) - 1] = q->accept[sizeof(q->accept) - 1] = q->authorization[sizeof(q->authorization) - 1] = '\0';
-	snprintf(url, sizeof(url), "https://%s:%s%s", o->server, o->port, q->path);
+	q->form[sizeof(q->form) - 1] = '\0';
+	snprintf(url, sizeof(url), "https://%s%s%s:%s%s", is_v6 ? "[" : "", o->server, is_v6 ? "]" : "", o->port, q->path);
 	snprintf(accept, sizeof(accept), "Accept: %s", q->accept);
 	snprintf(authorization, sizeof(authorization), "Authorization: %s", q->authorization);
+	snprintf(range, sizeof(range), "%llu-", (unsigned long long)q->offset);
 	headers = curl_slist_append(headers, accept);
 	if (q->authorization[0])
 		headers = curl_slist_append(headers, authorization);
 	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_RANGE, q->offset ? range : NULL);
+	if (q->form[0])
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
+	else
+		curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, &x);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &x);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, text);
 	code = curl_easy_perform(c);
 	send_head(&x);
-	end.failure = classify(code, text);
+	curl_easy_getinfo(c, CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+	end.failure = code != CURLE_OK && proxy_status >= 400 ? NET_PROXY : classify(code, text);
 	for (char *at = text; (at = strchr(at, '\n'));)
 		*at = at[1] ? ';' : '\0';
 	if (code != CURLE_OK)
@@ -194,18 +242,21 @@ int net_main(void)
 	static struct net_request q;
 	static struct net_open o;
 	struct curl_slist *resolve;
-	char *roots;
+	uint32_t len;
+	char *pem;
 	CURL *c;
 
-	if (file_read_full(0, &o, sizeof(o)) != sizeof(o) || o.magic != NET_MAGIC || o.roots_len > ROOTS_MAX)
+	if (file_read_full(0, &o, sizeof(o)) != sizeof(o) || o.magic != NET_MAGIC || o.roots_len > PEM_MAX || o.cert_len > PEM_MAX ||
+	    o.key_len > PEM_MAX)
 		return 1;
-	o.server[sizeof(o.server) - 1] = o.port[sizeof(o.port) - 1] = '\0';
-	roots = malloc(o.roots_len + 1u);
-	if (!roots || file_read_full(0, roots, o.roots_len) != (ssize_t)o.roots_len)
+	o.server[sizeof(o.server) - 1] = o.port[sizeof(o.port) - 1] = o.proxy[sizeof(o.proxy) - 1] = '\0';
+	len = o.roots_len + o.cert_len + o.key_len;
+	pem = malloc(len + 1u);
+	if (!pem || file_read_full(0, pem, len) != (ssize_t)len)
 		return 1;
-	roots[o.roots_len] = '\0';
+	pem[len] = '\0';
 	curl_global_init(CURL_GLOBAL_DEFAULT);
-	c = make_handle(&o, roots, &resolve);
+	c = make_handle(&o, pem, &resolve);
 	while (c && file_read_full(0, &q, sizeof(q)) == sizeof(q) && q.magic == NET_MAGIC)
 		if (exchange(c, &o, &q) < 0)
 			break;

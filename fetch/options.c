@@ -12,7 +12,8 @@ static int usage(const char *command, const char *what)
 {
 	fprintf(stderr, "coracle-fetch %s: %s\n"
 		"  coracle-fetch %s [--store DIR] [--policy FILE] [--authfile FILE] [--cert-dir DIR]\n"
-		"    [--platform OS/ARCH[/VARIANT]] [--json] REF\n"
+		"    [--registries-conf FILE] [--proxy-conf FILE] [--platform OS/ARCH[/VARIANT]] [--tries N]\n"
+		"    [--stall-timeout SECONDS] [--timeout SECONDS] [--limit-rate BYTES_A_SECOND] [--no-partial] [--json] REF\n"
 		"  REF: [docker://]HOST/REPO[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME]\n", command, what, command);
 	return 2;
 }
@@ -22,12 +23,27 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 {
 	const struct { const char *name; const char **to; } texts[] = {
 		{ "--store", &o->store_dir }, { "--policy", &o->policy_file }, { "--authfile", &o->access.auth_file },
-		{ "--cert-dir", &o->access.cert_dir },
+		{ "--cert-dir", &o->access.cert_dir }, { "--registries-conf", &o->access.registries_file },
+		{ "--proxy-conf", &o->access.proxy_file },
+	};
+	const struct { const char *name; unsigned *to, min; } numbers[] = {
+		{ "--tries", &o->access.tries, 1 }, { "--stall-timeout", &o->access.stall_s, 1 }, { "--timeout", &o->total_s, 0 },
+		{ "--limit-rate", &o->access.rate_max, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		if (strcmp(name, texts[i].name) == 0) {
 			*texts[i].to = value;
+			return true;
+		}
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
+		if (strcmp(name, numbers[i].name) == 0) {
+			char *end;
+			unsigned long n = strtoul(value, &end, 10);
+
+			if (*value < '0' || *value > '9' || *end || n < numbers[i].min || n > INT32_MAX)
+				err_set(e, -EINVAL, "%s %s: not a number, or out of range", name, value);
+			*numbers[i].to = (unsigned)n;
 			return true;
 		}
 	if (strcmp(name, "--result-fd") == 0)
@@ -45,7 +61,10 @@ int options_parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){
 		.command = argv[0], .store_dir = "/data", .policy_file = "/etc/coracle/policy.json", .result_fd = -1,
-		.access = { .exe = -1, .auth_file = "/etc/coracle/auth.json", .cert_dir = "/etc/coracle/certs.d", .store_fd = -1 },
+		.access = { .exe = -1, .auth_file = "/etc/coracle/auth.json", .cert_dir = "/etc/coracle/certs.d", .store_fd = -1,
+			.registries_file = "/etc/coracle/registries.conf", .proxy_file = "/etc/coracle/proxy.conf",
+			.stall_s = CONFIG_FETCH_STALL_S, .tries = CONFIG_FETCH_TRIES },
+		.total_s = CONFIG_FETCH_TOTAL_S,
 		.platform = platform_host(),
 	};
 	for (int i = 1; i < argc; i++) {
@@ -55,6 +74,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			o->text = argv[i];
 		} else if (strcmp(argv[i], "--json") == 0) {
 			o->is_json = true;
+		} else if (strcmp(argv[i], "--no-partial") == 0) {
+			o->no_partial = true;
 		} else if (i + 1 == argc || !take(o, argv[i], argv[i + 1], &e)) {
 			return usage(argv[0], argv[i]);
 		} else {
@@ -65,6 +86,8 @@ int options_parse(int argc, char **argv, struct options *o)
 		return usage(argv[0], e.text[0] ? e.text : "no reference");
 	if (o->result_fd >= 0)
 		fcntl(o->result_fd, F_SETFD, FD_CLOEXEC);
+	if (o->total_s)
+		o->access.deadline_ms = link_now_ms() + 1000 * (int64_t)o->total_s;
 	o->access.exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	return 0;
 }

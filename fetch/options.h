@@ -12,7 +12,8 @@ struct options {
 	struct access access;
 	struct platform platform;
 	int result_fd;		/* -1: no job */
-	bool is_json;
+	unsigned total_s;	/* 0: no deadline */
+	bool is_json, no_partial;
 };
 
 /* Fills OUT; argv[0] is the command. 0, or 2 after usage was printed. */

@@ -21,8 +21,6 @@
 #include "options.h"
 #include "sha256.h"
 
-enum { TRIES = 4 };
-
 struct pull {
 	struct options o;
 	int bundle_exe;
@@ -35,13 +33,20 @@ struct pull {
 	uint64_t bytes_done, bytes_total;
 };
 
+static void say_line(void *to, const char *line)
+{
+	struct pull *p = to;
+
+	fprintf(stderr, "%s%s\n", p->is_terminal ? "\r\033[K" : "", line);
+	job_progress(p->o.result_fd, line, p->bytes_done, p->bytes_total);
+}
+
 static void say(struct pull *p, const char *fmt, size_t n)
 {
 	char line[200];
 
 	snprintf(line, sizeof(line), fmt, n);
-	fprintf(stderr, "%s%s\n", p->is_terminal ? "\r\033[K" : "", line);
-	job_progress(p->o.result_fd, line, p->bytes_done, p->bytes_total);
+	say_line(p, line);
 }
 
 /* Where the bytes of a layer go: into the hash, and into the unpacker. */
@@ -100,7 +105,7 @@ static int try_layer(struct pull *p, size_t index, const struct layer_spec *spec
 		return r;
 	sha256_begin(&s.hash);
 	snprintf(path, sizeof(path), "blobs/%s", digest_text(&l->blob.digest).text);
-	r = registry_get(p->registry, path, "*/*", take_layer, &s, NULL, e);
+	r = registry_get(p->registry, path, "*/*", &(struct body){ .sink = take_layer, .to = &s }, NULL, e);
 	have = sha256_end(&s.hash);
 	if (r == 0 && s.len != s.size)
 		r = err_set(e, -ECONNABORTED, "layer %zu: ended after %llu of %llu bytes", index, (unsigned long long)s.len,
@@ -139,17 +144,7 @@ static int get_layers(struct pull *p, struct err *e)
 
 		if (store_layer_find(p->store, &chain[i], name) == 0)
 			continue;
-		for (int attempt = 0; attempt < TRIES; attempt++) {
-			if (attempt) {
-				say(p, "layer %zu: the link broke, trying again", i);
-				sleep(1u << attempt);
-				if (e)
-					e->text[0] = '\0';
-			}
-			r = try_layer(p, i, &spec, e);
-			if (r != -ECONNABORTED)
-				break;
-		}
+		r = try_layer(p, i, &spec, e);
 		if (r == 0)
 			say(p, "layer %zu is in the store", i);
 	}
@@ -198,6 +193,8 @@ static int pull(struct pull *p, struct err *e)
 	if (r < 0)
 		return r;
 	p->o.access.store_fd = store_fd(p->store);
+	p->o.access.say = say_line;
+	p->o.access.say_to = p;
 	r = registry_new(&p->registry, &p->o.access, &p->ref, e);
 	if (r < 0)
 		return r;
@@ -208,7 +205,7 @@ static int pull(struct pull *p, struct err *e)
 	if (r < 0)
 		return r;
 	/* The registry's certificate was valid at this time. That it cannot be kept is no reason to pull nothing. */
-	if (clock_save(store_fd(p->store), &late) < 0)
+	if (p->ref.transport == REF_DOCKER && clock_save(store_fd(p->store), &late) < 0)
 		fprintf(stderr, "coracle-fetch: the time is not kept: %s\n", late.text);
 	say(p, "signature checked, %zu layers", p->found.manifest.layer_count);
 	r = get_layers(p, e);

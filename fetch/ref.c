@@ -15,7 +15,7 @@ static bool is_alnum(char c)
 }
 
 /* distribution-spec: [a-z0-9]+((\.|_|__|-+)[a-z0-9]+)* per component */
-static bool is_repo(const char *s)
+bool ref_is_repo(const char *s)
 {
 	if (!is_alnum(*s))
 		return false;
@@ -73,11 +73,14 @@ static bool is_host(const char *s)
 	return true;
 }
 
-/* The first component is a host where it looks like one (Docker's rule): a dot, a port, or localhost. */
+/* The first component is a host where it looks like one (Docker's rule): a dot, a port, a capital, or localhost. */
 static bool has_host(const char *s, const char *slash)
 {
 	size_t len = (size_t)(slash - s);
 
+	for (size_t i = 0; i < len; i++)
+		if (s[i] >= 'A' && s[i] <= 'Z')
+			return true;
 	return memchr(s, '.', len) || memchr(s, ':', len) || (len == 9 && memcmp(s, "localhost", 9) == 0);
 }
 
@@ -170,6 +173,8 @@ int ref_parse(const char *text, struct ref *out, struct err *e)
 		if (!span_copy(span_of(rest, (size_t)(slash - rest)), out->host, sizeof(out->host)))
 			return err_set(e, -EINVAL, "%s: host name too long", text);
 		name = slash + 1;
+		if (strcmp(out->host, "index.docker.io") == 0)
+			snprintf(out->host, sizeof(out->host), "docker.io");
 	} else {
 		snprintf(out->host, sizeof(out->host), "docker.io");
 	}
@@ -177,7 +182,7 @@ int ref_parse(const char *text, struct ref *out, struct err *e)
 		snprintf(out->repo, sizeof(out->repo), "library/%.240s", name);
 	else if (!span_copy(span_str(name), out->repo, sizeof(out->repo)))
 		return err_set(e, -EINVAL, "%s: repository name too long", text);
-	if (!is_repo(out->repo))
+	if (!ref_is_repo(out->repo))
 		return err_set(e, -EINVAL, "%s: \"%.200s\" is not a repository name (lower case letters, digits, . _ - /)", text,
 			out->repo);
 	if (!out->tag[0] && !out->has_digest)

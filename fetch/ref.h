@@ -32,6 +32,9 @@ int ref_parse(const char *text, struct ref *out, struct err *e);
 /* "host/repo", or the path, into OUT of SIZE bytes. */
 void ref_name(const struct ref *r, char *out, size_t size);
 
+/* distribution-spec's <name>? */
+bool ref_is_repo(const char *s);
+
 /* HOST[:PORT] as in a reference into server and port ("443" where none is said). false where it is not one. */
 bool ref_split_host(const char *host, char server[256], char port[6]);
 

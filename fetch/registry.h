@@ -1,36 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One registry host as the trusted process sees it: connections made here, handed into net jails; tokens; redirects.
- * Implements distribution-spec "Pulling manifests", "Pulling blobs" and the token protocol.
+ * One image's source as the trusted process sees it: a registry and the mirrors before it, or an image layout behind the same questions. Tokens,
+ * redirects, new tries, resuming. Implements distribution-spec "Pulling manifests", "Pulling blobs" and the token protocol.
  */
 #ifndef CORACLE_REGISTRY_H
 #define CORACLE_REGISTRY_H
 
-#include "net.h"
-#include "ref.h"
-
-/* Where and with what to talk; plain data, lives as long as the pull. */
-struct access {
-	int exe;		/* own program, for the jails */
-	const char *auth_file;	/* containers-auth.json(5) */
-	const char *cert_dir;	/* containers-certs.d(5) */
-	int store_fd;		/* holds state/tls13; -1: not remembered */
-};
+#include "link.h"
 
 struct registry;
 
+/* -EINVAL, -EACCES of the mirrors' file. */
 int registry_new(struct registry **out, const struct access *a, const struct ref *ref, struct err *e);
 void registry_free(struct registry *r);
 
-/* Takes a piece of the body; a negative return stops the transfer and is passed on. */
-typedef int registry_sink(void *to, const void *at, size_t len);
+/* GET /v2/<repo>/PATH from the first endpoint that has it. Follows redirects (credentials stay with the registry), logs in where asked, waits out a
+ * Retry-After, tries again after a broken link from byte B->at on, goes on to the next mirror. HEAD may be NULL. 0 when the body ended; -ENOENT 404, -EACCES
+ * 401 and 403, -ERANGE 416, -ECONNABORTED link trouble that did not heal, -ETIME, -EPROTO, -EKEYREJECTED a certificate that does not verify, the sink's code. */
+int registry_get(struct registry *r, const char *path, const char *accept, struct body *b, struct net_head *head, struct err *e);
 
-/* GET /v2/<repo>/PATH. Follows redirects (credentials stay with the registry), logs in where asked. HEAD may be NULL. 0 for status 200;
- * -ENOENT 404, -EACCES 401 and 403, -ECONNABORTED link trouble, -EPROTO, -EKEYREJECTED a certificate that does not verify. */
-int registry_get(struct registry *r, const char *path, const char *accept, registry_sink *sink, void *to,
-	struct net_head *head, struct err *e);
-
-/* The same into memory, at most MAX bytes; the caller frees *OUT. */
+/* The same into memory, at most MAX bytes; the caller frees *OUT. A broken transfer starts anew: two answers are never mixed. */
 int registry_get_bytes(struct registry *r, const char *path, const char *accept, size_t max, char **out, size_t *len,
 	struct net_head *head, struct err *e);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#endif
 
 enum { PATH_ROOM = 4096, TREE_DEPTH_MAX = 512 };
 
@@ -265,4 +270,25 @@ int file_make_dirs(int dir, const char *path, mode_t mode, struct err *e)
 			return err_sys(e, errno, "%s: cannot make the directory", part);
 	}
 	return 0;
+}
+
+int file_clone_tree(int dir, const char *path, uint64_t extra)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | extra };
+	int at = file_open_beneath(dir, path, O_PATH | O_DIRECTORY, 0);
+	int fd;
+
+	if (at < 0)
+		return at;
+	fd = (int)syscall(SYS_open_tree, at, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	close(at);
+	if (fd >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {
+		int errnum = errno;
+
+		close(fd);
+		return -errnum;
+	}
+	return fd;
 }

@@ -42,4 +42,8 @@ int file_remove_tree(int dir, const char *name, struct err *e);
 /* mkdirat for each missing component of PATH beneath DIR. */
 int file_make_dirs(int dir, const char *path, mode_t mode, struct err *e);
 
+/* A detached mount of just the directory PATH beneath DIR, with nodev, nosuid, noexec and EXTRA (MOUNT_ATTR_*): ".." does not lead out of it.
+ * A descriptor or -errno. */
+int file_clone_tree(int dir, const char *path, uint64_t extra);
+
 #endif

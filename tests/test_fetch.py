@@ -63,7 +63,7 @@ def test_pull_by_digest_and_other_platform(registry, signed, pull):
 
 
 def refused(pull, store, ref, rules, *words):
-    pull("localhost:1/none/none:1", {"localhost:1/none/none": ACCEPT_ALL}, False)     # the store's own folders
+    pull("localhost:1/none/none:1", {"localhost:1/none/none": ACCEPT_ALL}, False, "--tries", "1")     # the store's own folders
     before = state(store)
     done = pull(ref, rules, False)
     assert done.code == 1 and done.out == ""
@@ -130,7 +130,7 @@ def test_wrong_password_and_unknown_ca(registry, signed, run, programs, trust, s
 
 
 def test_no_registry_is_a_retry(pull, store):
-    done = pull("localhost:1/demo/app:1", {"localhost:1/demo/app": ACCEPT_ALL}, False)
+    done = pull("localhost:1/demo/app:1", {"localhost:1/demo/app": ACCEPT_ALL}, False, "--tries", "2")
     assert "localhost:1: cannot connect" in done.err
 
 
@@ -256,7 +256,7 @@ def test_redirect_carries_no_credentials_and_no_plain_http(lie, liar, registry, 
             other.lies["GET /elsewhere"] = (200, {}, body)
         done = lie(change)      # 127.0.0.1: an address of this machine behind a redirect
         assert "address of this machine" in done.err or "certificate" in done.err
-        assert all("Authorization" not in headers for _, _, headers in other.seen)
+        assert all("Authorization" not in headers for _, _, headers, _ in other.seen)
 
         def plain(lies, m):
             lies[blob_path(m)] = (302, {"Location": "http://localhost/x"}, b"")

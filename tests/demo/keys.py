@@ -6,7 +6,7 @@ import base64, hashlib, json, os, pathlib, subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get("CORACLE_CACHE") or pathlib.Path.home() / ".cache/coracle")
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-NAMES = "DNS:registry.demo,DNS:localhost,IP:127.0.0.1,IP:10.0.2.2"
+NAMES = "DNS:registry.demo,DNS:localhost,IP:127.0.0.1,IP:10.0.2.2,IP:::1"
 
 
 def run(*argv, stdin_bytes=b"", **more):
@@ -46,6 +46,18 @@ def make_ca(folder, names=NAMES):
     (folder / "ext").write_text("subjectAltName=%s\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n" % names)
     run("openssl", "x509", "-req", "-in", folder / "server.csr", "-CA", folder / "ca.crt", "-CAkey", folder / "ca.key",
         "-CAcreateserial", "-days", "3650", "-extfile", folder / "ext", "-out", folder / "server.crt")
+
+
+def make_cert(folder, name, subject, ca, usage="clientAuth", names="DNS:localhost", days="3650"):
+    """FOLDER/NAME.crt and .key, signed by the CA in folder CA (ca.crt, ca.key)."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", folder / (name + ".key"),
+        "-out", folder / (name + ".csr"), "-subj", "/CN=" + subject)
+    (folder / (name + ".ext")).write_text("extendedKeyUsage=%s\nbasicConstraints=CA:FALSE\nsubjectAltName=%s\n" % (usage, names))
+    run("openssl", "x509", "-req", "-in", folder / (name + ".csr"), "-CA", ca / "ca.crt", "-CAkey", ca / "ca.key", "-CAcreateserial",
+        "-days", days, "-extfile", folder / (name + ".ext"), "-out", folder / (name + ".crt"))
+    return folder / (name + ".crt"), folder / (name + ".key")
 
 
 class Key:

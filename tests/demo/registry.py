@@ -9,14 +9,14 @@ USER, PASSWORD = "demo", "a password for the demo"
 CONFIG = """version: 0.1
 log: {level: warn, accesslog: {disabled: false}}
 storage:
-  filesystem: {rootdirectory: %(state)s/storage}
+  filesystem: {rootdirectory: %(storage)s}
   delete: {enabled: true}
 http:
-  addr: 127.0.0.1:%(port)d
-  tls: {certificate: %(state)s/tls/server.crt, key: %(state)s/tls/server.key}
+  addr: "%(address)s:%(port)d"
+  tls: {certificate: %(state)s/tls/server.crt, key: %(state)s/tls/server.key%(tls)s}
 auth:
-  htpasswd: {realm: demo, path: %(state)s/htpasswd}
-"""
+  %(auth)s
+%(more)s"""
 
 
 def is_free(port):
@@ -36,13 +36,16 @@ def free_port():
 
 
 class Registry:
-    """STATE is its folder. PORT: the one wanted; None takes a free one. WRAP: words before the program (ip netns exec ...)."""
+    """STATE is its folder. PORT: the one wanted; None takes a free one. WRAP: words before the program (ip netns exec ...). STORAGE: of
+    another one, shared. ADDRESS, AUTH, TLS, MORE: instead of or behind those lines of its configuration."""
 
-    def __init__(self, state, port=None, wrap=()):
+    def __init__(self, state, port=None, wrap=(), storage=None, address="127.0.0.1", auth=None, tls="", more=""):
         self.state = pathlib.Path(state).resolve()
         self.state.mkdir(parents=True, exist_ok=True)
         self.user, self.password = USER, PASSWORD
         self.wrap, self.process = list(wrap), None
+        self.storage, self.address, self.tls, self.more = storage or self.state / "storage", address, tls, more
+        self.auth = auth or "htpasswd: {realm: demo, path: %s/htpasswd}" % self.state
         self.port = port or free_port()
         self.keys = self.state / "keys"
         keys.make_ca(self.state / "tls")
@@ -55,7 +58,7 @@ class Registry:
 
     @property
     def host(self):
-        return "localhost:%d" % self.port
+        return "%s:%d" % (self.address if ":" in self.address else "localhost", self.port)
 
     @property
     def url(self):
@@ -78,7 +81,8 @@ class Registry:
     def start(self):
         if self.pid():
             return self
-        (self.state / "registry.yml").write_text(CONFIG % {"state": self.state, "port": self.port})
+        (self.state / "registry.yml").write_text(CONFIG % dict(
+            vars(self), state=self.state, port=self.port))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 self.wrap + [str(keys.tool("bookworm", "docker-registry", "usr/bin/docker-registry")), "serve",
@@ -90,13 +94,21 @@ class Registry:
             if self.process.poll() is not None:
                 break
             try:
-                if self.request("GET", "/v2/")[0] == 200:
+                if self.auth.startswith("htpasswd") and not self.tls:
+                    if self.request("GET", "/v2/")[0] == 200:
+                        return self
+                elif self.answers():
                     return self
             except OSError:
                 time.sleep(0.1)
         self.stop()
         raise RuntimeError("the registry did not start on port %d; its log %s ends:\n%s" %
                            (self.port, self.log, self.log.read_text(errors="replace")[-1000:]))
+
+    def answers(self):
+        """Does somebody accept connections?"""
+        with socket.create_connection((self.address.strip("[]"), self.port), timeout=5):
+            return True
 
     def stop(self):
         pid = self.pid()
