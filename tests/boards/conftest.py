@@ -11,6 +11,7 @@ import images
 
 
 FIRST = "qemu-x86_64"
+ONE = os.environ.get("BOARD")       # one object: pytest keeps a session's fixtures for as long as their parameter `is` the same
 BOARDS = sorted((p.parent.name for p in board_kit.pack.BOARDS.glob("qemu-*/board")), key=lambda name: (name != FIRST, name))
 
 
@@ -22,8 +23,7 @@ def pytest_generate_tests(metafunc):
     if "board_name" not in metafunc.fixturenames:
         return
     is_every = os.environ.get("CORACLE_FULL") == "1" or metafunc.definition.get_closest_marker("every_board")
-    one = os.environ.get("BOARD")
-    metafunc.parametrize("board_name", [one] if one else BOARDS if is_every else [FIRST], scope="session")
+    metafunc.parametrize("board_name", [ONE] if ONE else BOARDS if is_every else [FIRST], scope="session")
 
 
 @pytest.fixture(scope="session")
