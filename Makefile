@@ -41,7 +41,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 # V=1 shows the commands.
 $(V).SILENT:
 
-.PHONY: all help setup unit check check-full size pytest bench run host vendor licences clean menuconfig defconfig boards-check $(TARGETS)
+.PHONY: all help setup unit check check-full size pytest bench run host image vendor licences clean menuconfig defconfig boards-check $(TARGETS)
 
 all: $(PROGRAMS) $(B)/coracle
 	echo "built $(PROGRAMS)"
@@ -51,6 +51,7 @@ help:
 	echo "make TARGET=T        for x86_64, aarch64 or armv7"
 	echo "make run [BOARD=B]   boot a QEMU board at its console: $(notdir $(wildcard boards/qemu-*))"
 	echo "make host            the same without QEMU, in namespaces"
+	echo "make image BOARD=B   a disk image to flash, $(O)/B/B.img; ETC=DIR becomes its /etc/coracle"
 	echo "make check           every test; closes with 'N passed, N failed'; BOARD=B: boots that board, in all tests"
 	echo "make check-full      the same, with what takes longer than CI has"
 	echo "make unit | pytest   the unit tests; the system tests"
@@ -138,6 +139,9 @@ run: setup
 	boards/common/run.sh $(BOARD)
 host: setup all
 	tests/demo/host.sh
+image: setup
+	. boards/$(BOARD)/board && $(MAKE) --no-print-directory TARGET=$$TARGET all
+	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC))
 boards-check: setup
 	$(PYTHON) -m pytest -q tests/boards
 vendor:

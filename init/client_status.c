@@ -130,14 +130,27 @@ static void summary(const struct status *s, char *out, size_t size)
 		text_copy(out, size, s->units_error[0] ? s->units_error : "none");
 }
 
+/* Which system slot the boot loader started: its word on the kernel's command line; "" where images have no slots. */
+static void slot_text(char *out, size_t size)
+{
+	static const char word[] = "coracle.slot=";
+	char text[2048];
+	const char *at = text_file("/proc/cmdline", text, sizeof(text)) > 0 ? strstr(text, word) : NULL;
+
+	text_copy(out, size, at ? at + sizeof(word) - 1 : "");
+	out[strcspn(out, " \n")] = '\0';
+}
+
 static void show_board(const struct status *s)
 {
-	char span[32], text[512], clock[32];
+	char span[32], text[512], clock[32], slot[16];
 	struct utsname u;
 
 	uname(&u);
 	text_span(text_now_ms() - s->boot_ms, span, sizeof(span));
-	printf("board     %s  up %s  kernel %s  coracle %s%s\n", s->hostname, span, u.release, s->version,
+	slot_text(slot, sizeof(slot));
+	printf("board     %s  up %s  kernel %s  coracle %s%s%s%s\n", s->hostname, span, u.release, s->version,
+		slot[0] ? "  slot " : "", slot,
 		s->power == STATUS_POWER_OFF ? "  powering off" : s->power == STATUS_POWER_REBOOT ?
 		"  rebooting" : "");
 	if (s->is_rescue)
@@ -246,6 +259,8 @@ static void json_board(const struct status *s)
 	json_text(s->hostname);
 	json_pair("version", s->version);
 	json_pair("kernel", u.release);
+	slot_text(clock, sizeof(clock));
+	json_pair("slot", clock);
 	printf(",\"up_ms\":%llu", (unsigned long long)(text_now_ms() - s->boot_ms));
 	json_pair("came_up_after", s->reset_cause);
 	printf(",\"resets\":%u,\"rescue\":%s,\"watchdog_s\":%u", s->resets, s->is_rescue ? "true" : "false", s->watchdog_s);

@@ -189,9 +189,8 @@ def test_bad_units_do_not_hinder_the_others(boot, unit_text):
 
 def test_no_disk(boot):
     board = boot(disk=None)
+    board.wait_says("status", r"(?m)^data      not mounted: no partition with GPT label coracle-data")
     assert board.status()["data"]["mounted"] is False
-    screen = board.say("status")
-    assert re.search(r"(?m)^data      not mounted: no partition with GPT label coracle-data", screen)
     assert board.unit("hello")["state"] not in ("running", "refused")
     assert board.poweroff() == 0
 

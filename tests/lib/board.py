@@ -19,11 +19,12 @@ def make_disk(path, mib=256):
 class Board:
     """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
-    of -drive."""
+    of -drive; IS_IMAGE: the disk holds all, the board's firmware boots it."""
 
-    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive=""):
+    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", is_image=False):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
-        self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
+        if not is_image:
+            self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
         about = self.about
         words = shlex.split(about["QEMU"]) + ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", str(memory), "-smp", "2",
                                               "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
@@ -38,9 +39,19 @@ class Board:
             words += ["-device", device]
         if rtc:
             words += ["-rtc", "base=" + rtc]
-        self.command = words + ["-kernel", str(self.vmlinuz), "-initrd", str(self.initramfs),
-                                "-append", "console=%s panic=-1 quiet loglevel=3 %s" % (about["CONSOLE"], append)]
+        self.command = words + (self.firmware() if is_image else [
+            "-kernel", str(self.vmlinuz), "-initrd", str(self.initramfs),
+            "-append", "console=%s panic=-1 quiet loglevel=3 %s" % (about["CONSOLE"], append)])
         self.console, self.log = None, open(self.folder / "console.log", "a")
+
+    def firmware(self):
+        if "BIOS" in self.about:
+            return ["-bios", self.about["BIOS"]]
+        code, variables = self.about["PFLASH"].split()
+        mine = self.folder / "variables.fd"
+        if not mine.exists():
+            mine.write_bytes(pathlib.Path(variables).read_bytes())
+        return ["-drive", "if=pflash,format=raw,readonly=on,file=" + code, "-drive", "if=pflash,format=raw,file=%s" % mine]
 
     def __enter__(self):
         return self.start()
