@@ -18,138 +18,19 @@
 #include "file.h"
 #include "find.h"
 #include "job.h"
+#include "layers.h"
 #include "options.h"
-#include "sha256.h"
 
 struct pull {
 	struct options o;
 	int bundle_exe;
-	bool is_terminal;
+	struct progress progress;
 	struct store *store;
 	struct registry *registry;
 	struct ref ref;
 	struct policy policy;
 	struct find found;
-	uint64_t bytes_done, bytes_total;
 };
-
-static void say_line(void *to, const char *line)
-{
-	struct pull *p = to;
-
-	fprintf(stderr, "%s%s\n", p->is_terminal ? "\r\033[K" : "", line);
-	job_progress(p->o.result_fd, line, p->bytes_done, p->bytes_total);
-}
-
-static void say(struct pull *p, const char *fmt, size_t n)
-{
-	char line[200];
-
-	snprintf(line, sizeof(line), fmt, n);
-	say_line(p, line);
-}
-
-/* Where the bytes of a layer go: into the hash, and into the unpacker. */
-struct layer_sink {
-	struct pull *pull;
-	struct layer_stage *stage;
-	struct sha256 hash;
-	uint64_t len, size;
-	bool is_unpacker_done;	/* it gave up: its reason is asked for at the end */
-	struct err *err;
-	uint64_t shown;
-};
-
-static void show_progress(struct layer_sink *s, size_t len)
-{
-	struct pull *p = s->pull;
-
-	p->bytes_done += len;
-	if (p->bytes_done - s->shown < 1 << 18 && s->len != s->size)
-		return;
-	s->shown = p->bytes_done;
-	job_progress(p->o.result_fd, "layers", p->bytes_done, p->bytes_total);
-	if (p->is_terminal && p->bytes_total)
-		fprintf(stderr, "\r\033[K%3u%%  %llu of %llu KiB", (unsigned)(p->bytes_done * 100 / p->bytes_total),
-			(unsigned long long)p->bytes_done >> 10, (unsigned long long)p->bytes_total >> 10);
-}
-
-static int take_layer(void *to, const void *at, size_t len)
-{
-	struct layer_sink *s = to;
-	int r;
-
-	if (len > s->size - s->len)
-		return err_set(s->err, -EBADMSG, "layer is longer than its descriptor says: refused");
-	s->len += len;
-	sha256_add(&s->hash, at, len);
-	r = layer_stage_feed(s->stage, at, len, s->err);
-	if (r == -EPIPE) {
-		s->is_unpacker_done = true;
-		return r;
-	}
-	show_progress(s, len);
-	return r;
-}
-
-static int try_layer(struct pull *p, size_t index, const struct layer_spec *spec, struct err *e)
-{
-	const struct image_layer *l = &p->found.manifest.layer[index];
-	struct layer_sink s = { .pull = p, .size = l->blob.size, .err = e, .shown = p->bytes_done };
-	uint64_t before = p->bytes_done;
-	struct digest have;
-	char path[100];
-	int r = layer_stage_begin(&s.stage, p->store, p->bundle_exe, spec, e);
-
-	if (r < 0)
-		return r;
-	sha256_begin(&s.hash);
-	snprintf(path, sizeof(path), "blobs/%s", digest_text(&l->blob.digest).text);
-	r = registry_get(p->registry, path, "*/*", &(struct body){ .sink = take_layer, .to = &s }, NULL, e);
-	have = sha256_end(&s.hash);
-	if (r == 0 && s.len != s.size)
-		r = err_set(e, -ECONNABORTED, "layer %zu: ended after %llu of %llu bytes", index, (unsigned long long)s.len,
-			(unsigned long long)s.size);
-	if (r == 0 && !digest_equal(&have, &l->blob.digest))
-		r = err_set(e, -EBADMSG, "layer %zu: its bytes are %s, the manifest says %s: refused", index, digest_text(&have).text,
-			digest_text(&l->blob.digest).text);
-	if (r == 0 || s.is_unpacker_done) {
-		struct err why = { "" };
-		int done = layer_stage_publish(s.stage, &why);
-
-		return done < 0 ? err_set(e, done, "%s", why.text) : r < 0 ? err_set(e, -EPROTO, "layer %zu: broken off", index) : 0;
-	}
-	layer_stage_abort(s.stage);
-	p->bytes_done = before;
-	return r;
-}
-
-static int get_layers(struct pull *p, struct err *e)
-{
-	static struct digest chain[CONFIG_LAYERS_MAX];
-	size_t count = p->found.manifest.layer_count;
-	char name[STORE_SHORT_MAX];
-	int r = 0;
-
-	for (size_t i = 0; i < count; i++) {
-		chain[i] = store_chain(i ? &chain[i - 1] : NULL, &p->found.manifest.layer[i].diff_id);
-		if (store_layer_find(p->store, &chain[i], name) < 0)
-			p->bytes_total += p->found.manifest.layer[i].blob.size;
-	}
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct layer_spec spec = {
-			.diff_id = p->found.manifest.layer[i].diff_id, .chain = chain[i], .lower = chain, .lower_len = i,
-			.compression = p->found.manifest.layer[i].compression, .index = (int)i,
-		};
-
-		if (store_layer_find(p->store, &chain[i], name) == 0)
-			continue;
-		r = try_layer(p, i, &spec, e);
-		if (r == 0)
-			say(p, "layer %zu is in the store", i);
-	}
-	return r;
-}
 
 static int publish_image(struct pull *p, struct err *e)
 {
@@ -182,6 +63,7 @@ static int pull(struct pull *p, struct err *e)
 {
 	int r = options_load(&p->o, &p->ref, &p->policy, e);
 	struct err late = { "" };
+	char line[100];
 
 	if (r == 0 && policy_rejects(&p->policy))
 		r = err_set(e, -EKEYREJECTED, "the policy %s rejects it (scope %s): add a scope for it", p->o.policy_file, p->policy.scope);
@@ -193,8 +75,8 @@ static int pull(struct pull *p, struct err *e)
 	if (r < 0)
 		return r;
 	p->o.access.store_fd = store_fd(p->store);
-	p->o.access.say = say_line;
-	p->o.access.say_to = p;
+	p->o.access.say = progress_say;
+	p->o.access.say_to = &p->progress;
 	r = registry_new(&p->registry, &p->o.access, &p->ref, e);
 	if (r < 0)
 		return r;
@@ -207,8 +89,9 @@ static int pull(struct pull *p, struct err *e)
 	/* The registry's certificate was valid at this time. That it cannot be kept is no reason to pull nothing. */
 	if (p->ref.transport == REF_DOCKER && clock_save(store_fd(p->store), &late) < 0)
 		fprintf(stderr, "coracle-fetch: the time is not kept: %s\n", late.text);
-	say(p, "signature checked, %zu layers", p->found.manifest.layer_count);
-	r = get_layers(p, e);
+	snprintf(line, sizeof(line), "signature checked, %zu layers", p->found.manifest.layer_count);
+	progress_say(&p->progress, line);
+	r = layers_get(&(struct layers){ p->store, p->bundle_exe, p->registry, &p->found.manifest, &p->progress, p->o.no_partial }, e);
 	return r < 0 ? r : publish_image(p, e);
 }
 
@@ -236,16 +119,16 @@ static enum job_code outcome(int code)
 
 static int finish(struct pull *p, int code, const struct err *e)
 {
-	struct job_result res = { .code = outcome(code), .bytes_done = p->bytes_done, .bytes_total = p->bytes_total };
+	static const char *const words[] = { [JOB_RETRY] = "retry", [JOB_REFUSED] = "refused", [JOB_DAMAGED] = "damaged" };
+	struct job_result res = { .code = outcome(code), .bytes_done = p->progress.done, .bytes_total = p->progress.total };
 
 	if (code == 0) {
 		struct digest_text t = digest_text(&p->found.manifest_digest);
 
 		memcpy(res.digest, t.text, sizeof(t.text));
-		printf("%s\n", t.text);
-		fflush(stdout);
+		progress_done(&p->progress, t.text, p->found.admitted.signer);
 	} else {
-		fprintf(stderr, "%scoracle-fetch: %s: %s\n", p->is_terminal ? "\r\033[K" : "", p->o.text, e->text);
+		progress_failed(&p->progress, p->o.text, words[res.code], e->text);
 	}
 	snprintf(res.signer, sizeof(res.signer), "%s", p->found.admitted.signer);
 	snprintf(res.text, sizeof(res.text), "%s", e->text);
@@ -262,7 +145,7 @@ int pull_main(int argc, char **argv)
 	if (r)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
-	p.is_terminal = isatty(2);
+	progress_init(&p.progress, p.o.result_fd, p.o.is_json);
 	p.bundle_exe = -1;
 	r = pull(&p, &e);
 	r = finish(&p, r, &e);
