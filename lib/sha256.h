@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Streaming SHA-256 (FIPS 180-4) over mbedTLS. coracle-init does not link it. */
+/* Streaming SHA-256 (FIPS 180-4) by the processor's instructions, or mbedTLS. coracle-init does not link it. */
 #ifndef CORACLE_SHA256_H
 #define CORACLE_SHA256_H
 
@@ -7,8 +7,18 @@
 
 #include "digest.h"
 
+struct sha256_fast {
+	uint32_t state[8];
+	uint64_t len;
+	uint8_t block[64];
+};
+
 struct sha256 {
-	mbedtls_sha256_context ctx;
+	bool is_fast;		/* lib/sha256_blocks.h */
+	union {
+		struct sha256_fast fast;
+		mbedtls_sha256_context ctx;
+	};
 };
 
 void sha256_begin(struct sha256 *h);
