@@ -18,6 +18,7 @@ static const struct command {
 	{ "prepare", cmd_prepare, NULL },
 	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
 	{ "verify", cmd_verify, "verify --store DIR    every image and layer against what was recorded when it was published" },
+	{ "explain", cmd_explain, "explain [--json] [--from DIGEST] --store DIR DIGEST    what an image carries along: hidden files, secrets, an update's cost" },
 	{ "gc", cmd_gc, "gc [--dry-run] [--keep DIGEST]... --store DIR    remove images, layers and bundles that no unit's slot names" },
 	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
 	{ "unpack", cmd_unpack, NULL },

@@ -4,6 +4,7 @@
 #define CORACLE_COMMANDS_H
 
 int cmd_compile(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

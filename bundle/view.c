@@ -45,8 +45,7 @@ static bool is_opaque(int root, const char *path)
 	return is;
 }
 
-/* One layer's say on PATH: 1 it has it, 0 it knows nothing, -1 it hides what is below. */
-static int layer_lookup(int layer, const char *path, struct stat *st)
+int view_layer_says(int layer, const char *path, struct stat *st)
 {
 	char part[UNPACK_PATH_MAX];
 	size_t len = strlen(path);
@@ -73,7 +72,7 @@ static int layer_lookup(int layer, const char *path, struct stat *st)
 int view_lower_find(const struct view *v, const char *path, struct stat *st)
 {
 	for (int i = 0; i < v->lower_len; i++) {
-		int r = layer_lookup(v->lower[i], path, st);
+		int r = view_layer_says(v->lower[i], path, st);
 
 		if (r > 0)
 			return i;

@@ -40,6 +40,9 @@ int view_resolve(const struct view *v, const char *dir, char *out, bool *is_hidd
  * have it, or 0755, root and the epoch. Times of the parents stay. A descriptor or a negative code. */
 int view_open_dir(const struct view *v, const char *dir, struct err *e);
 
+/* One layer's say on canonical PATH: 1 it has it (*ST), 0 it knows nothing, -1 it hides what lower layers have there. */
+int view_layer_says(int layer, const char *path, struct stat *st);
+
 /* What the lower layers, seen together, have at canonical PATH: index of the layer and *ST, or -ENOENT. */
 int view_lower_find(const struct view *v, const char *path, struct stat *st);
 

@@ -17,7 +17,7 @@ VARIANTS = {
     "essential": ("mmdebstrap", ["--variant=essential"]),
     "python": ("mmdebstrap", ["--variant=apt", "--include=python3-minimal,python3,ca-certificates,openssl"]),
     "server": ("mmdebstrap", ["--variant=apt", "--include=nginx-light,curl,gnupg"]),
-    "developer": ("mmdebstrap", ["--variant=apt", "--include=git,openssh-client,openssh-server,perl,vim-tiny"]),
+    "tools": ("mmdebstrap", ["--variant=apt", "--include=git,openssh-client,perl,vim-tiny"]),
 }
 
 

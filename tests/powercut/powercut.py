@@ -21,6 +21,7 @@ import signal
 import struct
 import subprocess
 import threading
+import time
 
 import images
 import layerkit
@@ -179,6 +180,14 @@ class Recording:
                 f.write(self.events[n][2][:size])
 
 
+def wait_for_loop(image):
+    """A jail that is just dying holds its copy of the mount for a moment, and with it the file system: until its device has let go of IMAGE."""
+    deadline = time.monotonic() + 60
+    while str(image) in must("losetup", "--noheadings", "--output", "BACK-FILE", "--list").split():
+        assert time.monotonic() < deadline, "%s stays attached" % image
+        time.sleep(0.01)
+
+
 class Mounted:
     def __init__(self, device, at, options="loop"):
         self.device, self.at, self.options = device, at, options
@@ -190,6 +199,7 @@ class Mounted:
 
     def __exit__(self, *_):
         must("umount", self.at)
+        wait_for_loop(self.device)
 
 
 class Busy:
