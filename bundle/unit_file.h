@@ -58,7 +58,7 @@ struct unit_file {
 	uint16_t exit_success[UNIT_EXITS_MAX], exit_prevent[UNIT_EXITS_MAX], exit_force[UNIT_EXITS_MAX];
 
 	/* [X-Coracle] */
-	bool is_critical, is_enabled;
+	bool is_critical, is_enabled, refuses_secrets;
 	uint32_t cpu_percent, cpu_weight;	/* 0: no limit, the kernel's default */
 	const char *cpu_set;
 	int32_t oom_score_adj;

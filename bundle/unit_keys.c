@@ -221,6 +221,7 @@ static const struct unit_key keys[] = {
 	ACCEPTED("Quadlet", "DefaultDependencies", "there are no implicit dependencies"),
 
 	HONOURED("X-Coracle", "Critical", x_critical, BOOLEAN "; default no: the board is of no use without this unit"),
+	HONOURED("X-Coracle", "RefuseSecrets", x_refuse_secrets, BOOLEAN "; default no: an image with what looks like a secret in any layer is refused at pull"),
 	HONOURED("X-Coracle", "Enabled", x_enabled, BOOLEAN "; default yes: started at boot"),
 	HONOURED("X-Coracle", "CpuQuota", x_cpu_quota, "percent of one CPU, like 50% or 150%"),
 	HONOURED("X-Coracle", "CpuWeight", x_cpu_weight, "1 to 10000; the kernel's default is 100"),

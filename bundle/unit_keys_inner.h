@@ -91,6 +91,7 @@ UNIT_KEYS_READER(x_cpu_quota);
 UNIT_KEYS_READER(x_cpu_weight);
 UNIT_KEYS_READER(x_cpus);
 UNIT_KEYS_READER(x_critical);
+UNIT_KEYS_READER(x_refuse_secrets);
 UNIT_KEYS_READER(x_enabled);
 UNIT_KEYS_READER(x_memory_low);
 UNIT_KEYS_READER(x_oom);

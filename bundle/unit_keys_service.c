@@ -296,6 +296,11 @@ int unit_keys_x_critical(struct unit_file *u, const char *v, struct err *e)
 	return unit_value_bool(&u->is_critical, v, false);
 }
 
+int unit_keys_x_refuse_secrets(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_bool(&u->refuses_secrets, v, false);
+}
+
 int unit_keys_x_enabled(struct unit_file *u, const char *v, struct err *e)
 {
 	return unit_value_bool(&u->is_enabled, v, true);

@@ -148,6 +148,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->timeout_stop_ms = u->timeout_stop_ms;
 	x->stop_signal = u->stop_signal;
 	x->is_critical = u->is_critical;
+	x->refuses_secrets = u->refuses_secrets;
 	x->is_enabled = u->is_enabled;
 	x->type = u->type;
 	x->remains = u->remains;

@@ -13,7 +13,7 @@ static int usage(const char *command, const char *what)
 	fprintf(stderr, "coracle-fetch %s: %s\n"
 		"  coracle-fetch %s [--store DIR] [--policy FILE] [--authfile FILE] [--cert-dir DIR]\n"
 		"    [--registries-conf FILE] [--proxy-conf FILE] [--platform OS/ARCH[/VARIANT]] [--tries N]\n"
-		"    [--stall-timeout SECONDS] [--timeout SECONDS] [--limit-rate BYTES_A_SECOND] [--no-partial] [--json] REF\n"
+		"    [--stall-timeout SECONDS] [--timeout SECONDS] [--limit-rate BYTES_A_SECOND] [--no-partial] [--refuse-secrets] [--json] REF\n"
 		"  REF: [docker://]HOST/REPO[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME]\n", command, what, command);
 	return 2;
 }
@@ -76,6 +76,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			o->is_json = true;
 		} else if (strcmp(argv[i], "--no-partial") == 0) {
 			o->no_partial = true;
+		} else if (strcmp(argv[i], "--refuse-secrets") == 0) {
+			o->refuses_secrets = true;
 		} else if (i + 1 == argc || !take(o, argv[i], argv[i + 1], &e)) {
 			return usage(argv[0], argv[i]);
 		} else {

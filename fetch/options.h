@@ -13,7 +13,7 @@ struct options {
 	struct platform platform;
 	int result_fd;		/* -1: no job */
 	unsigned total_s;	/* 0: no deadline */
-	bool is_json, no_partial;
+	bool is_json, no_partial, refuses_secrets;
 };
 
 /* Fills OUT; argv[0] is the command. 0, or 2 after usage was printed. */

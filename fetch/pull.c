@@ -17,6 +17,7 @@
 #include "clock.h"
 #include "file.h"
 #include "find.h"
+#include "image_scan.h"
 #include "job.h"
 #include "layers.h"
 #include "options.h"
@@ -31,6 +32,17 @@ struct pull {
 	struct policy policy;
 	struct find found;
 };
+
+/* RefuseSecrets=: the layers are in the store, the image is not yet. */
+static int refuse_secrets(struct pull *p, struct err *e)
+{
+	static struct digest chain[CONFIG_LAYERS_MAX];
+	const struct image_manifest *m = &p->found.manifest;
+
+	for (size_t i = 0; i < m->layer_count; i++)
+		chain[i] = store_chain(i ? &chain[i - 1] : NULL, &m->layer[i].diff_id);
+	return image_scan_refuse(p->store, chain, (int)m->layer_count, span_of(p->found.config_json, p->found.config_len), e);
+}
 
 static int publish_image(struct pull *p, struct err *e)
 {
@@ -92,6 +104,8 @@ static int pull(struct pull *p, struct err *e)
 	snprintf(line, sizeof(line), "signature checked, %zu layers", p->found.manifest.layer_count);
 	progress_say(&p->progress, line);
 	r = layers_get(&(struct layers){ p->store, p->bundle_exe, p->registry, &p->found.manifest, &p->progress, p->o.no_partial }, e);
+	if (r == 0 && p->o.refuses_secrets)
+		r = refuse_secrets(p, e);
 	return r < 0 ? r : publish_image(p, e);
 }
 

@@ -101,6 +101,8 @@ static int run_pull(const struct pid1 *p, const struct unit *u)
 	}
 	add(&a, "--cert-dir");
 	add(&a, a.certs);
+	if (u->entry.refuses_secrets)
+		add(&a, "--refuse-secrets");
 	add(&a, a.ref);
 	return run(&a, p, "coracle-fetch");
 }

@@ -15,7 +15,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 4, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
+enum { UNIT_TABLE_FORMAT = 5, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -102,6 +102,7 @@ struct unit_entry {
 	uint32_t timeout_start_ms, timeout_stop_ms;
 	uint32_t stop_signal;			/* 0: not said, job_result.stop_signal of prepare counts */
 	uint32_t is_critical;
+	uint32_t refuses_secrets;		/* RefuseSecrets= */
 	uint32_t is_enabled;			/* started at boot */
 	uint32_t type;				/* enum unit_type */
 	uint32_t remains;			/* oneshot: RemainAfterExit= */

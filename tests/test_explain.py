@@ -13,6 +13,7 @@ import pytest
 
 import debian
 import images
+import images
 from layerkit import BUNDLE, ROOT, Store, folder, item, link, make_tar
 
 ALNUM = string.ascii_letters + string.digits
@@ -175,3 +176,24 @@ def test_what_cannot_be_explained_is_named(store):
     os.unlink(next((store.path / "layers/index").iterdir()))
     done = subprocess.run([BUNDLE, "explain", "--store", store.path, digest], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and "layer 0 is not in the store" in done.stderr
+
+
+def test_refuse_secrets_refuses_at_pull(registry, programs, trust, run, workdir):
+    """A key that a later layer removes, and a token in the image's environment: refused by name, and not without the option."""
+    rnd = random.Random(3)
+    token = "ghp_" + "".join(rnd.choice(ALNUM) for _ in range(36))
+    entry = images.entry
+    rows = {"hidden": ([[entry("etc", kind=images.tarfile.DIRTYPE), entry("etc/token", token.encode())], [entry("etc/.wh.token")]], {}, ("layer 0: /etc/token", "GitHub token")),
+            "environment": ([[entry("a", b"a")]], {"Env": ["GH=" + token]}, ("image config", "GitHub token")), "clean": ([[entry("a", b"a")]], {}, None)}
+    for name, (layers, config, words) in rows.items():
+        full, store = "%s/secrets/%s" % (registry.host, name), workdir / ("store-" + name)
+        images.make_image(workdir / name, layers, config=config)
+        registry.push(workdir / name, "secrets/" + name)
+        registry.sign("secrets/" + name, registry.key())
+        store.mkdir()
+        pull = [programs.fetch, "pull", "--store", store, *trust({full: registry.key().pub}).args]
+        done = run(*pull, "--refuse-secrets", full + ":1", ok=words is None)
+        assert all(w in done.err for w in words or ()) and token not in done.err
+        listed = json.loads(run(programs.bundle, "ls", "--json", "--store", store).out)["images"]
+        assert len(listed) == (words is None)
+        run(*pull, full + ":1")

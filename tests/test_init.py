@@ -174,6 +174,15 @@ def test_refused_pull_shows_its_reason_and_others_run(board):
     board.wait_state("unsigned", "running")
 
 
+def test_refuse_secrets_is_told_to_the_pull(board):
+    board.unit("careful", "say", "x", current="", refuses_secrets=1)
+    board.unit("hello", "say", "hi", current="")
+    board.say("pull-refusing-secrets.careful", "refused layer 0: /key looks like a secret")
+    board.start()
+    assert "looks like a secret" in board.wait_state("careful", "refused")["reason"]
+    board.wait_state("hello", "running")
+
+
 def test_pull_that_fails_is_tried_again(board):
     board.unit("hello", "say", "hi", current="")
     board.say("pull.hello", "retry registry.test: connection refused", "done")

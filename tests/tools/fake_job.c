@@ -153,6 +153,7 @@ static int act(char *line)
 int main(int argc, char **argv)
 {
 	char file[128], line[512] = "done", what[128], *colon;
+	int refuses_secrets = 0;
 
 	if (readlink("/proc/self/exe", dir, sizeof(dir) - 1) < 0 || argc < 2)
 		return 2;
@@ -167,6 +168,8 @@ int main(int argc, char **argv)
 			name = argv[++i];
 		else if (!strcmp(argv[i], "--store"))
 			has_store = 1, i++;
+		else if (!strcmp(argv[i], "--refuse-secrets"))
+			refuses_secrets = 1;
 		else if (argv[i][0] == '-')
 			i++;
 		else
@@ -180,7 +183,7 @@ int main(int argc, char **argv)
 		if (colon > name)
 			*colon = '\0';
 	}
-	snprintf(what, sizeof(what), "%s%s%s", verb, *name ? "." : "", name);
+	snprintf(what, sizeof(what), "%s%s%s%s", verb, refuses_secrets ? "-refusing-secrets" : "", *name ? "." : "", name);
 	snprintf(file, sizeof(file), "%s", what);
 	script_line(file, count_run(what), line, sizeof(line));
 	return act(line);

@@ -60,7 +60,7 @@ static void values_arrive(void **state)
 		"AddCapability=CAP_NET_ADMIN sys_time\nDropCapability=CAP_SYS_TIME\nNoNewPrivileges=false\nSeccompProfile=unconfined\nMemory=16m\n"
 		"PidsLimit=9\nShmSize=1m\nStopSignal=SIGRTMIN+2\nStopTimeout=3\nPull=always\nMask=/proc/a:/proc/b\nUnmask=ALL\n"
 		"[Service]\nRestart=on-failure\nRestartSec=500ms\nRestartMaxDelaySec=10\n"
-		"[X-Coracle]\nCritical=yes\nEnabled=no\nCpuQuota=150%\nCpuWeight=50\nOomScoreAdjust=-5\nMemorySwapMax=1m\n", &e), 0);
+		"[X-Coracle]\nCritical=yes\nRefuseSecrets=yes\nEnabled=no\nCpuQuota=150%\nCpuWeight=50\nOomScoreAdjust=-5\nMemorySwapMax=1m\n", &e), 0);
 	assert_string_equal(u->description, "An  app");
 	assert_int_equal(u->after.count, 2);
 	assert_string_equal(u->after.at[0], "db");
@@ -91,7 +91,7 @@ static void values_arrive(void **state)
 	assert_int_equal(u->restart, UNIT_RESTART_ON_FAILURE);
 	assert_int_equal(u->restart_sec_ms, 500);
 	assert_int_equal(u->restart_max_sec_ms, 10000);
-	assert_true(u->is_critical && !u->is_enabled);
+	assert_true(u->is_critical && !u->is_enabled && u->refuses_secrets);
 	assert_int_equal(u->cpu_percent, 150);
 	assert_int_equal(u->oom_score_adj, -5);
 	assert_int_equal(u->swap_max, 1 << 20);
