@@ -23,6 +23,7 @@ int compile_mounts(struct compile *c);
 int compile_namespaces(struct compile *c);
 int compile_linux(struct compile *c);
 int compile_resources(struct compile *c, const struct jv *resources);
+int compile_devices(struct compile *c, const struct jv *resources);
 int compile_seccomp(struct compile *c, const struct jv *seccomp);
 
 /* An array of strings into a list of struct record_str. */

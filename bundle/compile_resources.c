@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "caps.h"
 #include "compile_inner.h"
 
 enum { PAIRS_MAX = 48 };
@@ -199,39 +198,6 @@ static int unified(struct lines *l, const struct jv *resources)
 	return 0;
 }
 
-/*
- * Device rules: "deny all, then allow" needs no eBPF program where the container has no way to a node but those in its fresh /dev: no CAP_MKNOD,
- * and nodev elsewhere. Any other list would need one, which there is not yet.
- */
-static int devices(struct lines *l, const struct jv *resources)
-{
-	struct jv list = jv_get(resources, "devices");
-	size_t count;
-	int r = jv_array(&list, 256, &count, l->c->e);
-
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct jv one = jv_at(&list, i), allow = jv_get(&one, "allow"), type = jv_get(&one, "type");
-		struct jv major = jv_get(&one, "major"), minor = jv_get(&one, "minor");
-		bool is_allowed = false;
-		const char *kind = "a";
-
-		r = jv_bool(&allow, &is_allowed, l->c->e);
-		if (r == 0)
-			r = jv_str(&type, &kind, l->c->e);
-		if (r < 0)
-			break;
-		if (i == 0 && !is_allowed && strcmp(kind, "a") == 0 && !major.v && !minor.v)
-			continue;
-		if (i == 0 || !is_allowed)
-			r = err_set(l->c->e, -ENOTSUP, "%s: not supported: only \"deny all\" first and allowed devices after it",
-				one.path);
-	}
-	if (r == 0 && count > 0 && l->c->head->cap_bounding >> caps_number("MKNOD") & 1)
-		r = err_set(l->c->e, -ENOTSUP, "%s: not supported: device rules together with CAP_MKNOD: take either out",
-			list.path);
-	return r;
-}
-
 int compile_resources(struct compile *c, const struct jv *resources)
 {
 	static const char *const no[] = { "network", "rdma", NULL };
@@ -254,7 +220,7 @@ int compile_resources(struct compile *c, const struct jv *resources)
 	if (r == 0)
 		r = unified(l, resources);
 	if (r == 0)
-		r = devices(l, resources);
+		r = compile_devices(c, resources);
 	if (r < 0)
 		return r;
 	out = record_build_list(c->b, &c->head->cgroup_files, l->count, sizeof(*out));

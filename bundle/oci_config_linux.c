@@ -114,7 +114,7 @@ static void limits(struct oci_writer *w)
 /* AddDevice=[-]HOST[:CONTAINER][:PERMISSIONS] */
 struct device {
 	char text[512];
-	const char *inside;	/* in text */
+	const char *inside, *access;	/* in text */
 	struct stat st;
 };
 
@@ -123,23 +123,22 @@ static int parse_device(struct oci_writer *w, const char *text, struct device *d
 {
 	bool is_optional = text[0] == '-';
 	char *save = NULL, *host, *word;
-	const char *access = "rw";
 
 	if (!span_copy(span_str(text + is_optional), d->text, sizeof(d->text)))
 		return err_set(w->e, -EFBIG, "AddDevice=%.80s: too long", text);
 	host = strtok_r(d->text, ":", &save);
 	d->inside = host;
+	d->access = "rw";
 	word = strtok_r(NULL, ":", &save);
 	if (word && word[0] == '/') {
 		d->inside = word;
 		word = strtok_r(NULL, ":", &save);
 	}
 	if (word)
-		access = word;
-	if (strncmp(d->inside, "/dev/", 5) != 0 || strstr(d->inside, "/..") || strtok_r(NULL, ":", &save))
-		return err_set(w->e, -EINVAL, "AddDevice=%s: takes /dev/NODE[:/dev/NAME][:rw]", text);
-	if (strcmp(access, "rw") != 0 && strcmp(access, "rwm") != 0)
-		return err_set(w->e, -ENOTSUP, "AddDevice=%s: access \"%s\" cannot be enforced yet: rw", text, access);
+		d->access = word;
+	if (strncmp(d->inside, "/dev/", 5) != 0 || strstr(d->inside, "/..") || strtok_r(NULL, ":", &save) ||
+	    strspn(d->access, "rwm") != strlen(d->access) || strspn(d->access, "m") == strlen(d->access))
+		return err_set(w->e, -EINVAL, "AddDevice=%s: takes /dev/NODE[:/dev/NAME][:rwm]", text);
 	if (stat(host, &d->st) < 0)
 		return is_optional && errno == ENOENT ? 0 : err_set(w->e, -ENODEV, "AddDevice=%s: the board has no %s (yet): a - in front "
 			"makes it optional", text, host);
@@ -160,7 +159,7 @@ static void put_rule(struct oci_writer *w, const struct device *d)
 	json_out_object(&w->o, NULL);
 	json_out_bool(&w->o, "allow", true);
 	numbers(w, d);
-	json_out_text(&w->o, "access", "rw");
+	json_out_text(&w->o, "access", d->access);
 	json_out_close(&w->o, '}');
 }
 
@@ -170,7 +169,7 @@ static void put_node(struct oci_writer *w, const struct device *d)
 	json_out_object(&w->o, NULL);
 	json_out_text(&w->o, "path", d->inside);
 	numbers(w, d);
-	json_out_uint(&w->o, "fileMode", 0600);
+	json_out_uint(&w->o, "fileMode", (strchr(d->access, 'r') ? 0400 : 0) | (strchr(d->access, 'w') ? 0200 : 0));
 	json_out_uint(&w->o, "uid", w->in->user->uid);
 	json_out_uint(&w->o, "gid", w->in->user->gid);
 	json_out_close(&w->o, '}');

@@ -41,6 +41,9 @@ void start_note(struct start_context *c, const char *step, const char *object, i
 /* Maps and checks the request's record and makes argv and envp: for another process that is to be like the program (health checks). */
 int start_load(struct start_context *c);
 
+/* The record's device rules for the unit's cgroup. */
+int start_devices(struct start_context *c);
+
 /* Stage 1, whole: in the forked starter. Never returns. */
 _Noreturn void start_stage1(const struct start_request *q, int report_fd);
 

@@ -324,6 +324,8 @@ static int prepare(struct start_context *c)
 	if (r == 0)
 		r = own_namespaces(c);
 	if (r == 0)
+		r = start_devices(c);
+	if (r == 0)
 		r = set_oom_score(c);
 	if (r == 0)
 		r = mounts_prepare(c);

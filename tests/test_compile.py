@@ -242,7 +242,7 @@ def test_volumes_of_the_image_can_be_written(made):
 @pytest.mark.parametrize("unit, why", [
     ("Volume=a:/x:banana", 'option "banana" is not taken'), ("Volume=a:/x:U", 'option "U" is not taken'), ("Tmpfs=/x:rbind", 'option "rbind"'),
     ("Tmpfs=/x:size=lots", "size=lots"), ("Tmpfs=/proc", "nothing can be mounted there"), ("Volume=a:/dev", "nothing can be mounted there"),
-    ("AddDevice=/dev/nonesuch", "the board has no /dev/nonesuch"), ("AddDevice=/dev/null:/dev/x:r", "cannot be enforced yet"),
+    ("AddDevice=/dev/nonesuch", "the board has no /dev/nonesuch"), ("AddDevice=/dev/null:/dev/x:m", "takes /dev/NODE"),
     ("AddDevice=/dev/null:/etc/x", "takes /dev/NODE"), ("AddDevice=/dev/shm", "is no device"), ("Ulimit=nofile=5:1", "SOFT not above HARD"),
     ("Ulimit=wibble=5", "no limit of the name"), ("Sysctl=kernel.panic=1", "linux.sysctl.kernel.panic: refused"),
     ("SeccompProfile=/nowhere.json", "/nowhere.json"), ("Sysctl=net.ipv4.ip_forward=1\nNetwork=host", "refused"),

@@ -213,8 +213,6 @@ static void refused_by_path(void **state)
 		{ START LINUX ",\"resources\":{\"memory\":{\"swap\":5}}" END, "needs limit" },
 		{ START LINUX ",\"resources\":{\"unified\":{\"cgroup.procs\":\"1\"}}" END, "linux.resources.unified.cgroup.procs: refused" },
 		{ START LINUX ",\"resources\":{\"unified\":{\"../memory.max\":\"1\"}}" END, "refused" },
-		{ START LINUX ",\"resources\":{\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]}" END, "linux.resources.devices[0]: not supported" },
-		{ START ",\"capabilities\":{\"bounding\":[\"CAP_MKNOD\"]}" LINUX ",\"resources\":{\"devices\":[{\"allow\":false}]}" END, "together with CAP_MKNOD" },
 		{ START LINUX ",\"maskedPaths\":[\"x\"]" END, "linux.maskedPaths[0]: must be an absolute path" },
 		{ START LINUX ",\"cgroupsPath\":\"/a/../../b\"" END, "linux.cgroupsPath: leads upwards" },
 		{ START LINUX ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_WHAT\"}" END, "linux.seccomp.defaultAction: not supported: \"SCMP_ACT_WHAT\"" },
