@@ -203,8 +203,17 @@ static int flags(struct compile *c, const struct jv *process)
 	struct jv terminal = jv_get(process, "terminal"), nnp = jv_get(process, "noNewPrivileges");
 	struct jv oom = jv_get(process, "oomScoreAdj");
 	bool is_terminal = false, is_nnp = false;
+	struct jv size = jv_get(process, "consoleSize"), rows = jv_get(&size, "height"), cols = jv_get(&size, "width");
+	uint64_t row = 0, col = 0;
 	int64_t score = 0;
 	int r = jv_bool(&terminal, &is_terminal, c->e);
+
+	if (r == 0)
+		r = jv_u64(&rows, UINT16_MAX, &row, c->e);
+	if (r == 0)
+		r = jv_u64(&cols, UINT16_MAX, &col, c->e);
+	c->head->rows = is_terminal ? (uint32_t)row : 0;
+	c->head->cols = is_terminal ? (uint32_t)col : 0;
 
 	if (r == 0)
 		r = jv_bool(&nnp, &is_nnp, c->e);

@@ -96,8 +96,6 @@ _Noreturn void enter_program(struct start_context *c)
 	int r;
 
 	wait_for_go(c);
-	if (c->record->flags & RECORD_TERMINAL)
-		start_note(c, "terminal", "process.terminal is not supported yet: the program gets plain 0, 1, 2", 0);
 	r = enter_namespaces(c);
 	if (r == 0)
 		r = enter_mounts(c);
@@ -108,7 +106,7 @@ _Noreturn void enter_program(struct start_context *c)
 	if (r == 0)
 		r = enter_pivot(c);
 	if (r == 0)
-		r = enter_stdio(c);
+		r = c->record->flags & RECORD_TERMINAL ? enter_terminal(c) : enter_stdio(c);
 	if (r == 0)
 		r = enter_drop(c);
 	if (r == 0)

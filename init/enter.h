@@ -23,6 +23,9 @@ int enter_pivot(struct start_context *c);
 /* 0, 1, 2. After the pivot: -1 is the container's own /dev/null. */
 int enter_stdio(struct start_context *c);
 
+/* The same where the record has a terminal: a pty of the container, whose other end goes to the caller. */
+int enter_terminal(struct start_context *c);
+
 /* rlimits, umask, cwd, groups, gid, uid, capability sets, no_new_privs and, where that has to come before, seccomp. */
 int enter_drop(struct start_context *c);
 

@@ -200,6 +200,8 @@ int mounts_dev(const struct start_context *c, const char **object, struct mounts
 		e = make_defaults(fd, object);
 	if (e == 0)
 		e = make_places(fd, r, object);
+	if (e == 0 && r->flags & RECORD_TERMINAL && mknodat(fd, "console", S_IFREG | 0600, 0) < 0)
+		e = -errno;
 	if (e == 0 && attr & MOUNT_ATTR_RDONLY)
 		e = mounts_set_attr(fd, MOUNT_ATTR_RDONLY, 0);
 	umask(mask);

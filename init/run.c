@@ -28,6 +28,7 @@
 #include "../lib/record.h"
 #include "cgroup.h"
 #include "config.h"
+#include "run_tty.h"
 #include "start.h"
 
 enum { EXIT_USAGE = 2, NAME_SIZE = 256, LINE_SIZE = 640, LISTING_SIZE = 4096, CGROUP_SIZE = 320 };
@@ -51,6 +52,7 @@ struct run {
 	bool is_starter_gone, is_program_gone, is_report_over;
 	int pidfd;
 	int failed;			/* exit status of a failed start, or 0 */
+	struct run_tty tty;
 };
 
 static void say(const char *bundle, const char *text)
@@ -227,6 +229,10 @@ static void take_report(struct run *u, const struct start_report *r, int pidfd)
 		u->pidfd = pidfd;
 		return;
 	}
+	if (r->kind == START_TERMINAL) {
+		run_tty_begin(&u->tty, pidfd);
+		return;
+	}
 	start_text(r, text, sizeof(text));
 	say(u->bundle, text);
 	if (r->kind == START_FAILED && !u->failed) {
@@ -270,7 +276,9 @@ static void take_signals(struct run *u, int signals)
 	struct signalfd_siginfo i;
 
 	while (read(signals, &i, sizeof(i)) == (ssize_t)sizeof(i))
-		if (i.ssi_signo != SIGCHLD && u->pidfd >= 0)
+		if (i.ssi_signo == SIGWINCH && u->tty.master >= 0)
+			run_tty_resize(&u->tty);
+		else if (i.ssi_signo != SIGCHLD && u->pidfd >= 0)
 			syscall(SYS_pidfd_send_signal, u->pidfd, (int)i.ssi_signo, NULL, 0);
 }
 
@@ -302,7 +310,7 @@ static void supervise(struct run *u, int report_fd, int signals)
 	int64_t deadline = now_ms() + CONFIG_START_DEADLINE_S * 1000;
 
 	while (!is_over(u)) {
-		struct pollfd p[2] = {
+		struct pollfd p[2 + RUN_TTY_POLLS] = {
 			{ .fd = signals, .events = POLLIN },
 			{ .fd = u->is_report_over ? -1 : report_fd, .events = POLLIN },
 		};
@@ -311,9 +319,11 @@ static void supervise(struct run *u, int report_fd, int signals)
 
 		if (is_starting && left <= 0)
 			expire(u);
-		if (poll(p, 2, is_starting && left > 0 ? (int)left : -1) < 0 && errno != EINTR)
+		run_tty_wait(&u->tty, p + 2);
+		if (poll(p, 2 + RUN_TTY_POLLS, is_starting && left > 0 ? (int)left : -1) < 0 && errno != EINTR)
 			return;
 		read_reports(u, report_fd);
+		run_tty_move(&u->tty, p + 2);
 		take_signals(u, signals);
 		reap(u);
 	}
@@ -384,6 +394,7 @@ static int run_bundle(struct run *u)
 	supervise(u, s.report_fd, signals);
 	close(s.report_fd);
 	close(signals);
+	run_tty_end(&u->tty);
 	clean_up(u);
 	return exit_status(u);
 }
@@ -404,7 +415,7 @@ static int fill_stdio(void)
 
 int run_main(int argc, char **argv)
 {
-	struct run u = { .dir = -1, .record_fd = -1, .pidfd = -1 };
+	struct run u = { .dir = -1, .record_fd = -1, .pidfd = -1, .tty.master = -1 };
 	int status = START_EXIT_OURS;
 
 	if (argc != 2 || argv[1][0] == '-') {

@@ -12,6 +12,7 @@
  *	START_NOTE*              something is weaker than asked, and what is lost
  *	START_CREATED            pid and pidfd of the program; it has not run a line yet
  *	START_NOTE*
+ *	START_TERMINAL           with process.terminal only: the caller's end of it, in the place of the pidfd
  *	START_FAILED | end       end after CREATED: execve succeeded (or the process was
  *	                         killed: its own exit status says so); end without CREATED: the
  *	                         starter died, its exit status says how
@@ -34,6 +35,7 @@ enum start_kind {
 	START_CREATED = 1,
 	START_NOTE = 2,
 	START_FAILED = 3,
+	START_TERMINAL = 4,
 };
 
 enum start_exit {		/* exit status of a program process that never ran the program */
@@ -69,7 +71,7 @@ struct start {
 /* Forks the starter. Returns at once; 0 or -errno (then nothing runs and nothing is open). The request's descriptors stay the caller's. */
 int start_fork(const struct start_request *q, struct start *s);
 
-/* One message. 1: *R is filled, *PIDFD is a new descriptor with CREATED, else -1. 0: end. -EAGAIN: nothing yet, else -errno. Never blocks. */
+/* One message. 1: *R is filled, *PIDFD is a new descriptor with CREATED and TERMINAL, else -1. 0: end. -EAGAIN: nothing yet, else -errno. Never blocks. */
 int start_read(int report_fd, struct start_report *r, int *pidfd);
 
 /* "step object: reason" into OUT (always ended by NUL). */

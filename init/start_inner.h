@@ -44,6 +44,9 @@ int start_load(struct start_context *c);
 /* The record's device rules for the unit's cgroup. */
 int start_devices(struct start_context *c);
 
+/* Sends a message of KIND with a descriptor. 0 or -EPIPE. */
+int start_send_fd(struct start_context *c, enum start_kind kind, int pid, int fd);
+
 /* Stage 1, whole: in the forked starter. Never returns. */
 _Noreturn void start_stage1(const struct start_request *q, int report_fd);
 

@@ -2,11 +2,12 @@
 /*
  * The reporting half that runs in the starter and in the program's process:
  * one fixed-size message for each thing that went wrong. write(2) and not
- * sendmsg(2), because after the seccomp filter is in place it is the one that
+ * sendmsg(2) (which hands descriptors over, earlier), because after the seccomp filter is in place it is the one that
  * any usable filter allows.
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "start_inner.h"
@@ -52,4 +53,25 @@ void start_note(struct start_context *c, const char *step, const char *object, i
 	struct start_report r = { .kind = START_NOTE, .error = errnum };
 
 	send_report(c, &r, step, object);
+}
+
+int start_send_fd(struct start_context *c, enum start_kind kind, int pid, int fd)
+{
+	struct start_report r = { .kind = kind, .pid = pid };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .space = { 0 } };
+	struct iovec io = { .iov_base = &r, .iov_len = sizeof(r) };
+	struct msghdr m = {
+		.msg_iov = &io, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	return sendmsg(c->report_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(r) ? 0 : -EPIPE;
 }

@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -242,27 +241,6 @@ static int clone_program(struct start_context *c, int *pidfd)
 	return pid < 0 ? -errno : (int)pid;
 }
 
-static int send_created(struct start_context *c, int pid, int pidfd)
-{
-	struct start_report r = { .kind = START_CREATED, .pid = pid };
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .space = { 0 } };
-	struct iovec io = { .iov_base = &r, .iov_len = sizeof(r) };
-	struct msghdr m = {
-		.msg_iov = &io, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(pidfd));
-	memcpy(CMSG_DATA(h), &pidfd, sizeof(pidfd));
-	return sendmsg(c->report_fd, &m, MSG_NOSIGNAL) == (ssize_t)sizeof(r) ? 0 : -EPIPE;
-}
-
 /* Is a mount to be id-mapped? */
 static bool needs_idmap(const struct record_head *r)
 {
@@ -345,7 +323,7 @@ static int let_go(struct start_context *c, int pid, int pidfd, int go)
 
 	if (r < 0)
 		return start_fail(c, "user namespace", "id maps", -r);
-	if (send_created(c, pid, pidfd) < 0 || write(go, "g", 1) != 1)
+	if (start_send_fd(c, START_CREATED, pid, pidfd) < 0 || write(go, "g", 1) != 1)
 		return -EPIPE;
 	return 0;
 }

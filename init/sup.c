@@ -224,6 +224,9 @@ static void take_report(struct pid1 *p, unsigned i, const struct start_report *r
 		u->has_start_failed = true;
 		start_text(r, u->start_text, sizeof(u->start_text));
 		return;
+	case START_TERMINAL:	/* no unit has one */
+		close(pidfd);
+		return;
 	default:
 		status_begin(p->status);
 		start_text(r, s->note, sizeof(s->note));

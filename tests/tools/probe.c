@@ -269,6 +269,22 @@ static void sweep(int last)
 	}
 }
 
+/* Until a line says quit. */
+static void lines(void)
+{
+	char line[256];
+
+	while (fgets(line, sizeof(line), stdin) && strcmp(line, "quit\n") != 0) {
+		struct winsize size = { 0 };
+
+		ioctl(0, TIOCGWINSZ, &size);
+		line[strcspn(line, "\n")] = '\0';
+		printf("line '%s' at %ux%u\n", line, size.ws_row, size.ws_col);
+		fflush(stdout);
+	}
+	printf("over\n");
+}
+
 static void one(const char *what, const char *arg)
 {
 	if (!strcmp(what, "cat"))
@@ -343,6 +359,10 @@ static void one(const char *what, const char *arg)
 		printf("%s\n", arg);
 	else if (!strcmp(what, "sweep"))
 		sweep(atoi(arg));
+	else if (!strcmp(what, "lines"))
+		lines();
+	else if (!strcmp(what, "tty"))
+		printf("tty 0 %d 1 %d 2 %d name %s foreground %d\n", isatty(0), isatty(1), isatty(2), ttyname(0) ? ttyname(0) : "?", tcgetpgrp(0) == getpgrp());
 	else if (!strcmp(what, "eat"))
 		eat(atoi(arg));
 	else if (!strcmp(what, "fork"))
