@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "lock.h"
 #include "text.h"
 
 enum { WORDS_MAX = 6 };
@@ -149,6 +150,10 @@ static void take_key(struct line *l, const char *key, char *value)
 		take_bool(l, key, &c->is_host, value);
 	else if (!strcmp(key, "console"))
 		take_console(l, value);
+	else if (!strcmp(key, "console-lock") && lock_is_hash(value))
+		take(l, key, c->lock, sizeof(c->lock), value);
+	else if (!strcmp(key, "console-lock"))
+		complain(c, l->number, "console-lock: a hash as `openssl passwd -5` prints it; changes stay unlocked without one");
 	else if (!strcmp(key, "watchdog"))
 		take_watchdog(l, value);
 	else if (!strcmp(key, "network")) {

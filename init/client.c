@@ -19,21 +19,6 @@
 #include "console.h"
 #include "text.h"
 
-static const char usage[] =
-	"coracle status [NAME]        what the board and its units are doing\n"
-	"coracle ps                   the processes of all units\n"
-	"coracle logs NAME [-n N] [-f] [--since T] [--saved]  what a unit printed; T: 90s, 5m, 2h, 1d or a time; --saved: from the disk\n"
-	"coracle log [-n N] [-f] [--since T]  what PID 1 did\n"
-	"coracle start NAME           starts a unit, or tries it again now\n"
-	"coracle stop NAME            stops a unit\n"
-	"coracle restart NAME         stops and starts it\n"
-	"coracle images               what lies in the store\n"
-	"coracle net                  interfaces, addresses, default route, name servers\n"
-	"coracle version\n"
-	"coracle reboot | poweroff\n"
-	"coracle help\n"
-	"--json with status, ps, logs, log, images, net, version; --socket PATH: another board's control socket\n";
-
 int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -193,6 +178,8 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->is_json = true;
 		else if (!strcmp(s, "-f"))
 			a->follows = true;
+		else if (!strcmp(s, "--kernel"))
+			a->is_kernel = true;
 		else if (!strcmp(s, "--saved"))
 			a->is_saved = true;
 		else if (!strcmp(s, "--since") && i + 1 < argc)
@@ -225,12 +212,22 @@ static int run(const char *command, const struct client_args *a)
 		return a->name ? client_show_logs(a, false) : complain("needs the name of a unit:", command);
 	if (!strcmp(command, "status"))
 		return client_show_status(a);
+	if (!strcmp(command, "console"))
+		return console_main(a->socket, a->name);
+	if (!strcmp(command, "reset"))
+		return a->name ? change(a, CONTROL_RESET) : complain("needs the board's name, as it erases everything:", command);
 	if (a->name)
 		return complain("takes no name:", command);
+	if (!strcmp(command, "top"))
+		return client_show_top(a);
+	if (!strcmp(command, "metrics"))
+		return client_show_metrics(a);
+	if (!strcmp(command, "events"))
+		return client_show_events(a);
 	if (!strcmp(command, "ps"))
 		return client_show_ps(a);
 	if (!strcmp(command, "log"))
-		return client_show_logs(a, true);
+		return a->is_kernel ? client_show_kernel(a) : client_show_logs(a, true);
 	if (!strcmp(command, "net"))
 		return client_show_net(a);
 	if (!strcmp(command, "images"))
@@ -241,8 +238,6 @@ static int run(const char *command, const struct client_args *a)
 		return change(a, CONTROL_REBOOT);
 	if (!strcmp(command, "poweroff"))
 		return change(a, CONTROL_POWEROFF);
-	if (!strcmp(command, "console"))
-		return console_main(a->socket);
 	return complain("no such command:", command);
 }
 
@@ -256,10 +251,12 @@ int client_main(int argc, char **argv)
 		a.socket = argv[2];
 		first = 3;
 	}
-	if (argc <= first || !strcmp(argv[first], "help") || !strcmp(argv[first], "--help")) {
-		fputs(usage, argc <= first ? stderr : stdout);
-		return argc <= first ? 2 : 0;
+	if (argc <= first) {
+		client_help(NULL, stderr);
+		return 2;
 	}
+	if (!strcmp(argv[first], "help") || !strcmp(argv[first], "--help"))
+		return client_help(argc > first + 1 ? argv[first + 1] : NULL, stdout);
 	ret = take_args(&a, argc - first, argv + first);
 	if (ret == 0)
 		ret = run(argv[first], &a);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "control.h"
 #include "status.h"
@@ -16,6 +17,7 @@ struct client_args {
 	bool follows;			/* logs -f */
 	const char *since;		/* logs --since, or NULL */
 	bool is_saved;			/* logs --saved */
+	bool is_kernel;			/* log --kernel */
 	const char *socket;		/* control socket */
 };
 
@@ -37,6 +39,26 @@ int client_show_status(const struct client_args *a);
 int client_show_ps(const struct client_args *a);
 int client_show_logs(const struct client_args *a, bool is_own);
 int client_show_net(const struct client_args *a);
+
+int client_show_top(const struct client_args *a);
+int client_show_kernel(const struct client_args *a);
+int client_show_metrics(const struct client_args *a);
+int client_show_events(const struct client_args *a);	/* until PID 1 ends, or whoever reads */
+
+/* `status NAME`: the page of one unit. REASON: with what the client adds to it. */
+void client_show_unit(const struct status_unit *u, const char *reason);
+
+/* A number of the unit's cgroup: "memory.current", or "cpu.stat usage_usec"; false where there is none. */
+bool client_cgroup(const struct status_unit *u, const char *key, uint64_t *out);
+
+/* All commands, or the one of that name; 0, or 2 where there is none. */
+int client_help(const char *name, FILE *out);
+
+/* Does that command change something? */
+bool client_changes(const char *name);
+
+/* What Tab adds at CURSOR of the line TEXT: FOUND is common to all that fit (with a blank behind the only one), LIST names them. How many. */
+unsigned client_complete(const char *socket, const char *text, size_t cursor, char *found, size_t size, char *list, size_t list_size);
 
 /* "eth0 10.0.2.15/24 via 10.0.2.2" of the interface with the default route, or the first that has an address; false where none has. */
 bool client_net_line(char *out, size_t size);

@@ -14,28 +14,17 @@
 #include "text.h"
 #include "unit.h"
 
-/* memory.current or memory.max of a unit; false where there is none (no cgroup v2, not running, "max"). */
-static bool memory(const struct status_unit *u, const char *key, uint64_t *out)
-{
-	char path[STATUS_CGROUP_MAX + 32], text[32];
-
-	if (!u->cgroup[0])
-		return false;
-	snprintf(path, sizeof(path), "%s/%s", u->cgroup, key);
-	return text_file(path, text, sizeof(text)) > 0 && text_u64(text, UINT64_MAX, out);
-}
-
 static void memory_text(const struct status_unit *u, char *out, size_t size)
 {
 	uint64_t now, max;
 	size_t len;
 
 	text_copy(out, size, "-");
-	if (!memory(u, "memory.current", &now))
+	if (!client_cgroup(u, "memory.current", &now))
 		return;
 	text_bytes(now, out, size);
 	len = strlen(out);
-	if (!memory(u, "memory.max", &max) || len + 2 > size)
+	if (!client_cgroup(u, "memory.max", &max) || len + 2 > size)
 		return;
 	out[len] = '/';
 	text_bytes(max, out + len + 1, size - len - 1);
@@ -220,9 +209,9 @@ static void json_unit(const struct status_unit *u)
 	json_pair("state", unit_state_name(u->state));
 	printf(",\"for_ms\":%llu,\"restarts\":%u,\"pid\":%d,\"enabled\":%s", (unsigned long long)(now - u->since_ms),
 		u->restarts, u->pid, u->is_enabled ? "true" : "false");
-	if (memory(u, "memory.current", &bytes))
+	if (client_cgroup(u, "memory.current", &bytes))
 		printf(",\"memory\":%llu", (unsigned long long)bytes);
-	if (memory(u, "memory.max", &bytes))
+	if (client_cgroup(u, "memory.max", &bytes))
 		printf(",\"memory_max\":%llu", (unsigned long long)bytes);
 	json_pair("image", u->image);
 	json_pair("digest", u->digest);
@@ -310,7 +299,7 @@ int client_show_status(const struct client_args *a)
 		if (shown)
 			printf("\n");
 	}
-	if (!a->is_json && shown)
+	if (!a->is_json && shown && !a->name)
 		printf("%-*s  %-9s  %-8s  %-8s  %-13s  %s\n", width, "UNIT", "STATE", "FOR", "RESTARTS", "MEMORY",
 			"IMAGE");
 	shown = 0;
@@ -320,6 +309,11 @@ int client_show_status(const struct client_args *a)
 		if (a->is_json) {
 			printf("%s", shown++ ? "," : "");
 			json_unit(&s->unit[i]);
+		} else if (a->name) {
+			char reason[UNIT_TEXT_MAX + 32];
+
+			unit_reason(&s->unit[i], reason, sizeof(reason));
+			client_show_unit(&s->unit[i], reason);
 		} else {
 			show_unit(&s->unit[i], width);
 		}

@@ -12,135 +12,22 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "board_conf.h"
 #include "client.h"
+#include "config.h"
+#include "lock.h"
 #include "text.h"
 
 #define PROMPT "coracle> "
 
-enum { CTRL_A = 1, CTRL_C = 3, CTRL_D = 4, CTRL_E = 5, CTRL_H = 8, CTRL_K = 11, CTRL_L = 12, CTRL_U = 21, CTRL_W = 23,
-	ESCAPE = 27, DEL = 127, READY_WAIT_MS = 5000, GOING_DOWN_S = 60 };
-
-static void erase(struct console_line *l, size_t from, size_t to)
-{
-	memmove(l->text + from, l->text + to, l->len - to);
-	l->len -= to - from;
-	l->cursor = from;
-}
-
-static size_t word_start(const struct console_line *l)
-{
-	size_t at = l->cursor;
-
-	while (at && l->text[at - 1] == ' ')
-		at--;
-	while (at && l->text[at - 1] != ' ')
-		at--;
-	return at;
-}
-
-/* ESC [ C and D move; everything else of the kind is swallowed up to its final byte. */
-static void escape_key(struct console_line *l, unsigned char c)
-{
-	if (l->escape == 1) {
-		l->escape = c == '[' || c == 'O' ? 2 : 0;
-		return;
-	}
-	if (c < 0x40)
-		return;
-	l->escape = 0;
-	if (c == 'C' && l->cursor < l->len)
-		l->cursor++;
-	else if (c == 'D' && l->cursor)
-		l->cursor--;
-	else if (c == 'H')
-		l->cursor = 0;
-	else if (c == 'F')
-		l->cursor = l->len;
-}
-
-static enum console_key insert(struct console_line *l, unsigned char c)
-{
-	if (c < ' ' || c > '~' || l->len >= sizeof(l->text) - 1)
-		return CONSOLE_BELL;
-	memmove(l->text + l->cursor + 1, l->text + l->cursor, l->len - l->cursor);
-	l->text[l->cursor++] = (char)c;
-	l->len++;
-	return CONSOLE_MORE;
-}
-
-enum console_key console_key(struct console_line *l, unsigned char c)
-{
-	bool was_cr = l->was_cr;
-
-	l->was_cr = c == '\r';
-	if (l->escape) {
-		escape_key(l, c);
-		return CONSOLE_MORE;
-	}
-	switch (c) {
-	case '\n':
-	case '\r':
-		if (c == '\n' && was_cr)
-			return CONSOLE_MORE;
-		l->text[l->len] = '\0';
-		return CONSOLE_ENTER;
-	case CTRL_C:
-		return CONSOLE_ABORT;
-	case CTRL_D:
-		if (!l->len)
-			return CONSOLE_END;
-		if (l->cursor < l->len)
-			erase(l, l->cursor, l->cursor + 1);
-		return CONSOLE_MORE;
-	case CTRL_H:
-	case DEL:
-		if (l->cursor)
-			erase(l, l->cursor - 1, l->cursor);
-		return CONSOLE_MORE;
-	case CTRL_U:
-		erase(l, 0, l->cursor);
-		return CONSOLE_MORE;
-	case CTRL_W:
-		erase(l, word_start(l), l->cursor);
-		return CONSOLE_MORE;
-	case CTRL_K:
-		l->len = l->cursor;
-		return CONSOLE_MORE;
-	case CTRL_A:
-		l->cursor = 0;
-		return CONSOLE_MORE;
-	case CTRL_E:
-		l->cursor = l->len;
-		return CONSOLE_MORE;
-	case CTRL_L:
-		return CONSOLE_MORE;
-	case ESCAPE:
-		l->escape = 1;
-		return CONSOLE_MORE;
-	default:
-		return insert(l, c);
-	}
-}
-
-int console_split(char *line, char *word[CONSOLE_WORDS_MAX])
-{
-	char *save = NULL;
-	int n = 0;
-
-	for (char *w = strtok_r(line, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
-		if (n == CONSOLE_WORDS_MAX - 1)
-			return -1;
-		word[n++] = w;
-	}
-	word[n] = NULL;
-	return n;
-}
+enum { CTRL_C = 3, READY_WAIT_MS = 5000, GOING_DOWN_S = 60, COLUMNS = 80 };
 
 static void put(const char *s, size_t len)
 {
@@ -167,22 +54,34 @@ static void put_text(const char *s)
 	put(s, strlen(s));
 }
 
-/* A byte appended at the end is echoed alone; any other change draws the line again. */
-static void redraw(const struct console_line *l, size_t old_len, size_t old_cursor)
+/* What a terminal says of its width is believed between 20 and 250. */
+static size_t columns(void)
 {
+	struct winsize w = { .ws_col = 0 };
+
+	if (ioctl(1, TIOCGWINSZ, &w) < 0 || w.ws_col < 20 || w.ws_col > 250)
+		return COLUMNS;
+	return w.ws_col;
+}
+
+/* A byte appended at the end is echoed alone; any other change draws the line again: the part of it around the cursor that fits. */
+static void redraw(const struct console_line *l, size_t old_len, size_t old_cursor, bool is_whole)
+{
+	size_t room = columns() - sizeof(PROMPT), from = l->cursor < room ? 0 : l->cursor - room + 1, len;
 	char back[16];
 
-	if (l->len == old_len + 1 && l->cursor == l->len && old_cursor == old_len) {
+	if (!is_whole && l->len == old_len + 1 && l->cursor == l->len && old_cursor == old_len && l->len < room) {
 		put(l->text + l->len - 1, 1);
 		return;
 	}
-	if (l->len == old_len && l->cursor == old_cursor)
+	if (!is_whole && l->len == old_len && l->cursor == old_cursor)
 		return;
+	len = l->len - from < room ? l->len - from : room;
 	put_text("\r" PROMPT);
-	put(l->text, l->len);
+	put(l->text + from, len);
 	put_text("\033[K");
-	if (l->cursor < l->len) {
-		snprintf(back, sizeof(back), "\033[%zuD", l->len - l->cursor);
+	if (l->cursor < from + len) {
+		snprintf(back, sizeof(back), "\033[%zuD", from + len - l->cursor);
 		put_text(back);
 	}
 }
@@ -234,11 +133,26 @@ static int next_byte(void)
 	return input.at[input.pos++];
 }
 
-static enum console_key read_line(struct console_line *l)
+/* Completes the word before the cursor, or shows what it could be. */
+static void complete(struct console_line *l, const char *socket)
+{
+	char found[CONSOLE_LINE_MAX], list[1024];
+	unsigned n = client_complete(socket, l->text, l->cursor, found, sizeof(found), list, sizeof(list));
+
+	if (!console_insert(l, found, strlen(found)) || !n)
+		put_text("\a");
+	if (n > 1 && !found[0]) {
+		put_text("\n");
+		put_text(list);
+		put_text("\n");
+	}
+}
+
+static enum console_key read_line(struct console_line *l, struct console_history *history, const char *socket)
 {
 	bool was_cr = l->was_cr;
 
-	*l = (struct console_line){ .was_cr = was_cr };
+	*l = (struct console_line){ .was_cr = was_cr, .history = history };
 	put_text(PROMPT);
 	for (;;) {
 		size_t old_len = l->len, old_cursor = l->cursor;
@@ -250,10 +164,11 @@ static enum console_key read_line(struct console_line *l)
 		k = console_key(l, (unsigned char)c);
 		if (k == CONSOLE_BELL)
 			put_text("\a");
-		else if (k == CONSOLE_MORE)
-			redraw(l, old_len, old_cursor);
-		else
+		else if (k == CONSOLE_TAB)
+			complete(l, socket);
+		else if (k != CONSOLE_MORE)
 			return k;
+		redraw(l, old_len, old_cursor, k == CONSOLE_TAB);
 	}
 }
 
@@ -316,7 +231,49 @@ static int run(int argc, char **argv)
 	return watch(pid);
 }
 
-static void run_line(char *line, const char *socket)
+/* A line that is not shown; false where it was given up. */
+static bool read_secret(char *out, size_t size)
+{
+	size_t len = 0;
+	int c;
+
+	while ((c = next_byte()) >= 0 && c != CTRL_C && c != '\r' && c != '\n') {
+		if ((c == 8 || c == 127) && len)
+			len--;
+		else if (c >= ' ' && len < size - 1)
+			out[len++] = (char)c;
+	}
+	out[len] = '\0';
+	put_text("\n");
+	return c == '\r' || c == '\n';
+}
+
+/* Commands that change something wait for the board's passphrase, once in CONFIG_UNLOCKED_S. Wrong ones cost a growing delay. */
+static bool is_allowed(const char *command, const char *hash)
+{
+	static uint64_t unlocked_ms;
+	static unsigned fails;
+	char secret[128];
+	bool is_right;
+
+	if (!hash[0] || !client_changes(command) || (unlocked_ms && text_now_ms() - unlocked_ms < CONFIG_UNLOCKED_S * 1000ULL))
+		return true;
+	put_text("passphrase: ");
+	is_right = read_secret(secret, sizeof(secret)) && lock_opens(hash, secret);
+	memset(secret, 0, sizeof(secret));
+	if (is_right) {
+		unlocked_ms = text_now_ms();
+		fails = 0;
+		return true;
+	}
+	fails += fails < 5;
+	put_text("coracle: wrong passphrase\n");
+	sleep(1u << (fails - 1));
+	input.len = input.pos = 0;	/* nothing typed ahead gets a try of its own */
+	return false;
+}
+
+static void run_line(char *line, const char *socket, const char *hash)
 {
 	char *word[CONSOLE_WORDS_MAX + 3] = { "coracle", "--socket", (char *)socket };
 	int n = console_split(line, word + 3);
@@ -325,7 +282,9 @@ static void run_line(char *line, const char *socket)
 		fprintf(stderr, "coracle: too many words\n");
 	else if (n && !strcmp(word[3], "console"))
 		fprintf(stderr, "coracle: this is the console\n");
-	else if (n && run(n + 3, word) == 0 && (!strcmp(word[3], "poweroff") || !strcmp(word[3], "reboot")))
+	else if (n && !is_allowed(word[3], hash))
+		return;
+	else if (n && run(n + 3, word) == 0 && (!strcmp(word[3], "poweroff") || !strcmp(word[3], "reboot") || !strcmp(word[3], "reset")))
 		/* PID 1 has the word now; another prompt would only stand between its lines. */
 		for (int waited = 0; waited < GOING_DOWN_S && !is_told_to_end; waited++)
 			sleep(1);
@@ -350,8 +309,11 @@ static void greet(const char *socket, bool *is_host)
 	fflush(stdout);
 }
 
-int console_main(const char *socket)
+int console_main(const char *socket, const char *etc)
 {
+	static struct console_history history;
+	static struct board_conf conf;
+	char path[192];
 	struct sigaction term = { .sa_handler = on_term };	/* no SA_RESTART: poll returns */
 	struct console_line line = { .len = 0 };
 	bool is_terminal = isatty(0), is_host = false;
@@ -359,6 +321,10 @@ int console_main(const char *socket)
 	struct termios was;
 
 	prctl(PR_SET_NAME, "console");
+	if (etc) {
+		snprintf(path, sizeof(path), "%s/board.conf", etc);
+		board_conf_read(&conf, path);
+	}
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
@@ -374,15 +340,17 @@ int console_main(const char *socket)
 	}
 	greet(socket, &is_host);
 	while (!is_told_to_end) {
-		enum console_key k = read_line(&line);
+		enum console_key k = read_line(&line, &history, socket);
 
 		put_text("\n");
 		if (k == CONSOLE_END && input.is_over)
 			break;
 		if (k == CONSOLE_END && is_host)
-			run_line(poweroff, socket);
-		if (k == CONSOLE_ENTER)
-			run_line(line.text, socket);
+			run_line(poweroff, socket, "");
+		if (k == CONSOLE_ENTER) {
+			console_remember(&history, line.text);
+			run_line(line.text, socket, conf.lock);
+		}
 	}
 	if (is_terminal)
 		tcsetattr(0, TCSADRAIN, &was);

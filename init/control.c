@@ -161,6 +161,16 @@ static int serve(struct pid1 *p, const struct control_request *q, bool is_root, 
 		snprintf(r->text, sizeof(r->text), "%s", q->command == CONTROL_REBOOT ? "rebooting" :
 			"powering off");
 		return -1;
+	case CONTROL_RESET:
+		if (strcmp(q->name, p->conf.hostname) != 0)
+			return refuse(r, -EINVAL, "nothing was erased: this board's name is %s; `coracle reset` and that name does it",
+				p->conf.hostname);
+		if (!p->status->is_data_there)
+			return refuse(r, -ENODEV, "%s", "no data partition: there is nothing to erase");
+		p->is_wipe_wanted = true;
+		shutdown_begin(p, STATUS_POWER_REBOOT, "factory reset");
+		snprintf(r->text, sizeof(r->text), "erasing %s and rebooting", p->status->data_dir);
+		return -1;
 	case CONTROL_NETWORK:
 		board_net_changed(p, q->text);
 		return -1;

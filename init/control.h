@@ -24,6 +24,7 @@ enum control_command {
 	CONTROL_RESTART,
 	CONTROL_REBOOT,
 	CONTROL_POWEROFF,
+	CONTROL_RESET,		/* name: the board's own, as confirmation; erases the data partition, reboots */
 	CONTROL_NETWORK,	/* text: what happened; pulls that failed are tried again now */
 };
 

@@ -58,7 +58,7 @@ static int run_dhcpcd(const struct pid1 *p)
 /* Makes DEV the controlling terminal and 0, 1, 2; "-" keeps what PID 1 was started with. */
 static int run_console(const struct pid1 *p, const char *dev)
 {
-	char *argv[] = { "coracle", "console", NULL };
+	char *argv[] = { "coracle", "console", (char *)p->etc_dir, NULL };
 	char path[192];
 	int fd = 0;
 

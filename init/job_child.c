@@ -152,7 +152,9 @@ int job_child(void *arg)
 	case JOB_RESETS:
 		return resets_job(p, p->resets_job);
 	case JOB_SYNC:
-		if (p->status->is_data_there && !p->is_reset_said)
+		if (p->is_wipe_wanted)
+			data_wipe(p->status->data_dir);
+		else if (p->status->is_data_there && !p->is_reset_said)
 			resets_note(p);
 		return data_sync(c->flag ? p->status->data_dir : NULL);
 	default:

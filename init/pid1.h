@@ -109,6 +109,7 @@ struct pid1 {
 	int power_step;			/* shutdown.c */
 	uint64_t power_due_ms;
 	bool is_umount_wanted;
+	bool is_wipe_wanted;		/* factory reset: the sync job erases the data partition */
 	uint64_t now_ms;		/* of this turn of the loop */
 	bool has_unreaped;		/* children are left over from this turn */
 	unsigned strangers;		/* unknown children reaped; the last ones: */

@@ -50,6 +50,16 @@ bool text_u64(const char *s, uint64_t max, uint64_t *out)
 	return true;
 }
 
+uint64_t text_number(char **at)
+{
+	uint64_t n = 0;
+
+	*at += strspn(*at, " \t");
+	for (; **at >= '0' && **at <= '9'; ++*at)
+		n = n * 10 + (uint64_t)(**at - '0');
+	return n;
+}
+
 void text_span(uint64_t ms, char *out, size_t size)
 {
 	unsigned long long s = ms / 1000, days = s / 86400;

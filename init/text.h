@@ -20,6 +20,9 @@ void text_time(const struct timespec *t, char *out, size_t size);
 /* A decimal number that is the whole of S and at most MAX. */
 bool text_u64(const char *s, uint64_t max, uint64_t *out);
 
+/* The digits at *AT, blanks before them passed over; *AT is behind them then. 0 where there are none. */
+uint64_t text_number(char **at);
+
 /* "00:01:23", "3d 04:05:06" for a number of milliseconds. */
 void text_span(uint64_t ms, char *out, size_t size);
 

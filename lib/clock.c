@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,17 +13,19 @@
 int64_t clock_saved(int dir)
 {
 	int fd = file_open_beneath(dir, CLOCK_FILE, O_RDONLY | O_NONBLOCK, 0);
-	char text[24] = "", *end;
-	long long t;
+	char text[24] = "";
+	const char *end = text;
+	long long t = 0;
 	ssize_t n;
 
 	if (fd < 0)
 		return 0;
 	n = file_read_full(fd, text, sizeof(text) - 1);
 	close(fd);
-	if (n <= 0 || text[0] < '0' || text[0] > '9')
+	if (n <= 0)
 		return 0;
-	t = strtoll(text, &end, 10);
+	while (*end >= '0' && *end <= '9' && t < INT64_MAX / 20)
+		t = t * 10 + *end++ - '0';
 	return *end == '\n' && !end[1] && t >= CONFIG_BUILD_STAMP && t < CONFIG_BUILD_STAMP + CLOCK_LIFE_S ? t : 0;
 }
 

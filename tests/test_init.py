@@ -535,7 +535,7 @@ def ask(c, line):
 
 
 def test_prompt_commands(console):
-    assert "coracle status" in ask(console, "help")
+    assert "status [NAME]" in ask(console, "help")
     for _ in range(100):
         if "running" in ask(console, "status hello"):
             break

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -46,6 +47,87 @@ static void lines(void **state)
 		assert_int_equal(type(&l, cases[i].keys), CONSOLE_ENTER);
 		if (strcmp(l.text, cases[i].line) != 0)
 			fail_msg("case %u: '%s', expected '%s'", i, l.text, cases[i].line);
+	}
+}
+
+/* Types KEYS into a line that has the history H. */
+static enum console_key type_with(struct console_history *h, struct console_line *l, const char *keys)
+{
+	enum console_key k = CONSOLE_MORE;
+
+	*l = (struct console_line){ .history = h };
+	for (; *keys; keys++)
+		k = console_key(l, (unsigned char)*keys);
+	return k;
+}
+
+static void history(void **state)
+{
+	static struct console_history h;
+	struct console_line l;
+	char line[32];
+
+	(void)state;
+	type_with(&h, &l, "x\033[A\033[A\r");
+	assert_string_equal(l.text, "x");
+	console_remember(&h, "one");
+	console_remember(&h, "two");
+	console_remember(&h, "two");
+	console_remember(&h, "  ");
+	type_with(&h, &l, "\033[A\r");
+	assert_string_equal(l.text, "two");
+	type_with(&h, &l, "\020\020\r");
+	assert_string_equal(l.text, "one");
+	type_with(&h, &l, "typed\033[A\033[A\033[A\033[B\r");
+	assert_string_equal(l.text, "two");
+	type_with(&h, &l, "typed\033[A\016s\r");
+	assert_string_equal(l.text, "typeds");
+	for (int i = 0; i < 100; i++) {
+		snprintf(line, sizeof(line), "line %d", i);
+		console_remember(&h, line);
+	}
+	*line = '\0';
+	type_with(&h, &l, "");
+	for (int i = 0; i < 50; i++)
+		console_key(&l, 16);
+	l.text[l.len] = '\0';
+	snprintf(line, sizeof(line), "line %d", 100 - CONSOLE_HISTORY);
+	assert_string_equal(l.text, line);
+}
+
+static void delete_and_tab(void **state)
+{
+	struct console_line l;
+
+	(void)state;
+	assert_int_equal(type(&l, "xstatus\033[H\033[3~\r"), CONSOLE_ENTER);
+	assert_string_equal(l.text, "status");
+	assert_int_equal(type(&l, "stat\t"), CONSOLE_TAB);
+	assert_string_equal(l.text, "stat");
+	assert_true(console_insert(&l, "us ", 3));
+	assert_int_equal(l.len, 7);
+	assert_false(console_insert(&l, "\033", 1));
+}
+
+/* A noisy line: whatever comes, the line stays printable and within its bounds. */
+static void noise(void **state)
+{
+	static struct console_history h;
+	struct console_line l = { .history = &h };
+	uint64_t seed = 0x9e3779b97f4a7c15u;
+
+	(void)state;
+	for (int i = 0; i < 200000; i++) {
+		seed ^= seed << 13;
+		seed ^= seed >> 7;
+		seed ^= seed << 17;
+		if (console_key(&l, (unsigned char)(seed >> 20)) == CONSOLE_ENTER) {
+			console_remember(&h, l.text);
+			l = (struct console_line){ .history = &h };
+		}
+		assert_true(l.len < CONSOLE_LINE_MAX && l.cursor <= l.len);
+		for (size_t k = 0; k < l.len; k++)
+			assert_in_range(l.text[k], ' ', '~');
 	}
 }
 
@@ -103,6 +185,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lines),
+		cmocka_unit_test(history),
+		cmocka_unit_test(delete_and_tab),
+		cmocka_unit_test(noise),
 		cmocka_unit_test(keys_that_end),
 		cmocka_unit_test(cr_and_lf_are_one_key),
 		cmocka_unit_test(a_line_too_long_rings),

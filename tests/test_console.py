@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""The prompt and the client, in PID 1 in namespaces on this host: help, history, completion, the page of a unit, top, events, metrics, the
+passphrase, factory reset, and what a bad line or a lying terminal can do."""
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pexpect
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
+import init_kit  # noqa: E402
+
+PROMPT = "coracle> "
+# `openssl passwd -5 -salt abcdefgh 'correct horse'`
+LOCK = "$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB"
+
+
+@pytest.fixture(scope="module")
+def tools():
+    with init_kit.scratch() as d:
+        yield init_kit.Tools(pathlib.Path(d))
+
+
+@pytest.fixture
+def board(tools):
+    with init_kit.scratch() as d:
+        os.chmod(d, 0o755)
+        b = init_kit.Board(pathlib.Path(d) / "b", tools)
+        yield b
+        b.kill()
+
+
+@pytest.fixture
+def prompt(board):
+    """prompt(**board.conf): PID 1 on a pseudo terminal, at its prompt, with the units hello and help-desk."""
+    started = []
+
+    def go(size=(24, 80), **conf):
+        board.unit("hello", "say", "hi there")
+        board.unit("help-desk", "say", "x")
+        board.write_units()
+        board.conf(data_dir=str(board.data), hostname="bench", **conf)
+        c = pexpect.spawn(board.command()[0], board.command()[1:], encoding="utf-8", codec_errors="replace", timeout=15, dimensions=size)
+        started.append(c)
+        c.expect_exact("PID 1 ready")
+        c.expect_exact(PROMPT)
+        for _ in range(100):
+            if "2 running" in ask(c, "status"):
+                return c
+        raise AssertionError("not running")
+    yield go
+    for c in started:
+        c.close(force=True)
+
+
+def ask(c, line, timeout=15):
+    c.send(line + "\r")
+    c.expect_exact(PROMPT, timeout=timeout)
+    return c.before.replace("\r", "")
+
+
+def test_help_history_completion(prompt):
+    c = prompt()
+    for command in ("status", "logs", "reset", "metrics"):
+        assert re.search(r"(?m)^  %s " % command, ask(c, "help"))
+    page = ask(c, "help logs")
+    assert "--since" in page and "reboot" not in page
+    assert "no such command: dance" in ask(c, "help dance")
+    c.send("ver\t\r")
+    c.expect_exact("coracle 0.")
+    c.expect_exact(PROMPT)
+    c.send("status he\t")                   # hello, help-desk
+    c.send("\t")
+    c.expect_exact("hello  help-desk")
+    c.send("p\t\r")
+    c.expect_exact("unit      help-desk")
+    c.expect_exact(PROMPT)
+    c.send("\033[A\033[A\r")               # two lines back
+    c.expect_exact("coracle 0.")
+    c.expect_exact(PROMPT)
+    c.send("nothing-like-it\t\025status hello\r")
+    c.expect_exact("unit      hello")
+
+
+def test_every_line_of_help_fits_80_columns(prompt):
+    c = prompt()
+    for command in ("help", "status hello", "top", "help reset"):
+        if command == "top":
+            c.send("top\r")
+            c.expect("UNIT +STATE")
+            c.expect("hello +running")
+            c.send("\003")
+            c.expect_exact(PROMPT)
+            continue
+        wide = [l for l in ask(c, command).splitlines()[1:] if len(l) > 80 and not l.startswith(("digest", "-n N", "With", "Images"))]
+        assert wide == [], command
+
+
+def test_a_long_line_on_a_narrow_screen(prompt):
+    c = prompt(size=(24, 40))
+    line = "status " + "x" * 100
+    c.send(line)
+    c.send("\001" + "\006" * 3 + "\005" + "\r")
+    c.expect_exact("no unit 'xxx")
+    c.expect_exact(PROMPT)
+
+
+def test_noise_breaks_and_a_terminal_that_lies(prompt):
+    c = prompt(size=(0, 0))
+    noise = "".join(chr(b) for b in (0, 1, 27, 91, 255, 128, 200, 7, 27, 27, 79, 14, 127, 8, 21, 23) * 20)
+    c.send(noise + "\003")
+    c.send("\x00" * 50 + "\003")
+    for size in ((1, 1), (65535, 65535), (24, 80)):
+        c.setwinsize(*size)
+        c.send("x" * 300 + "\025")
+    time.sleep(0.3)
+    c.send("\003version\r")
+    c.expect_exact("coracle 0.")
+    c.expect_exact(PROMPT)
+    assert "2 running" in ask(c, "status")
+
+
+def test_the_page_of_a_unit(board):
+    board.unit("app", "later", 400, 3)
+    board.start()
+    board.wait(lambda: board.status("app")["restarts"] >= 2, "restarts")
+    page = board.coracle("status", "app").stdout
+    for said in (r"unit      app\n", r"state     \w+ for 00:00:\d\d, since \d{4}-\d\d-\d\dT", r"image     registry.test/app:1\n",
+                 r"digest    sha256:0{64}\n", r"signed by /etc/coracle/keys/test.pub\n", r"restarts  \d+\n +00:00:\d\d ago: exited with code 3"):
+        assert re.search(said, page), (said, page)
+
+
+def test_metrics_are_openmetrics(board):
+    board.unit("app", "say", "x")
+    board.unit("bad", "exit", 3)
+    board.start()
+    board.wait(lambda: board.status("bad")["restarts"] >= 2, "restarts")
+    board.wait_state("app", "running")
+    text = board.coracle("metrics").stdout
+    assert text.endswith("# EOF\n") and 'coracle_unit_up{unit="app"} 1\n' in text
+    assert re.search(r'coracle_unit_restarts_total\{unit="bad"\} [2-9]', text)
+    families = re.findall(r"# TYPE (\S+) (\S+)", text)
+    assert len(families) == len(set(families)) > 5
+    for line in text.splitlines()[:-1]:
+        assert re.fullmatch(r"# (TYPE \w+ (gauge|counter)|HELP \w+ .+)|\w+(\{unit=\"[\w.-]+\"\})? \d+(\.\d+)?", line), line
+        name = re.match(r"(# (TYPE|HELP) )?(\w+)", line).group(3)
+        assert name in dict(families) or name.removesuffix("_total") in dict(families)
+
+
+def test_events_are_a_stream_of_json(board):
+    board.unit("app", "say", "x", is_enabled=0)
+    board.start()
+    board.wait_state("app", "inactive")
+    with open(board.base / "events", "w") as f:
+        reader = subprocess.Popen([board.bin / "coracle", "--socket", board.socket(), "events"], stdout=f)
+    events = lambda: [json.loads(l) for l in (board.base / "events").read_text().splitlines()]
+    try:
+        board.wait(lambda: any(e["state"] == "inactive" for e in events()), "first")
+        board.coracle("start", "app")
+        board.wait(lambda: any(e["state"] == "running" for e in events()), "running")
+        board.coracle("stop", "app")
+        board.wait(lambda: events()[-1]["state"] == "inactive", "stopped")
+        assert events()[-1]["unit"] == "app" and events()[-1]["reason"] == "stopped"
+        board.stop("poweroff")
+        assert reader.wait(20) == 1
+    finally:
+        reader.kill()
+        reader.wait()
+    assert events()[-1]["power"] == "poweroff" if "power" in events()[-1] else True
+
+
+def test_changes_wait_for_the_passphrase(prompt):
+    c = prompt(console_lock=LOCK)
+    assert "2 running" in ask(c, "status")       # looking is free
+    c.send("stop hello\r")
+    c.expect_exact("passphrase: ")
+    c.send("wrong\r")
+    c.expect_exact("wrong passphrase")
+    c.expect_exact(PROMPT)
+    assert "correct" not in c.before and "running" in ask(c, "status hello")
+    c.send("stop hello\r")
+    c.expect_exact("passphrase: ")
+    c.send("correct horsf\177e\r")
+    c.expect_exact("hello: ")
+    c.expect_exact(PROMPT)
+    assert "horse" not in c.before
+    assert "passphrase" not in ask(c, "start hello")        # for a while it stays open
+
+
+def test_a_lock_that_is_no_hash_is_said(board):
+    board.conf(data_dir=str(board.data), console="none", hostname="bench", console_lock="secret")
+    board.start()
+    assert "console-lock: a hash as `openssl passwd -5` prints it" in board.log() and "secret" not in board.log()
+
+
+def test_factory_reset_is_confirmed_and_erases(board):
+    board.unit("hello", "say", "hi")
+    (board.data / "volumes/app/deep/er").mkdir(parents=True)
+    (board.data / "volumes/app/deep/er/file").write_text("x")
+    outside = board.base / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    (board.data / "volumes/link").symlink_to(outside)
+    (board.data / "lost+found").mkdir()
+    board.start()
+    board.wait_state("hello", "running")
+    for words in (("reset",), ("reset", "hello")):
+        p = board.coracle(*words, check=False)
+        assert p.returncode in (1, 2) and "name" in p.stderr, words
+    assert (board.data / "volumes").exists()
+    board.coracle("reset", "bench")
+    board.process.wait(30)
+    assert -board.process.returncode == signal.SIGHUP or board.process.returncode - 128 == signal.SIGHUP
+    assert sorted(p.name for p in board.data.iterdir()) == ["lost+found", "trash"]
+    assert list((board.data / "trash").iterdir()) == [] and (outside / "kept").exists()
+    board.start()
+    board.wait_state("hello", "running")
