@@ -5,22 +5,7 @@
  */
 #include "lock.h"
 
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* The C library's hash reads its rounds with it; the real one would bring all bases and 2 KB. */
-unsigned long strtoul(const char *restrict text, char **restrict end, int base)
-{
-	unsigned long n = 0;
-
-	(void)base;
-	for (; *text >= '0' && *text <= '9' && n <= (ULONG_MAX - 9) / 10; text++)
-		n = n * 10 + (unsigned long)(*text - '0');
-	if (end)
-		*end = (char *)text;
-	return n;
-}
 
 enum { HASH_LEN = 43, OUT_MAX = 128 };
 

@@ -129,7 +129,7 @@ def test_noise_breaks_and_a_terminal_that_lies(prompt):
 def test_the_page_of_a_unit(board):
     board.unit("app", "later", 400, 3)
     board.start()
-    board.wait(lambda: board.status("app")["restarts"] >= 2, "restarts")
+    board.wait(lambda: (board.status("app") or {"restarts": 0})["restarts"] >= 2, "restarts")
     page = board.coracle("status", "app").stdout
     for said in (r"unit      app\n", r"state     \w+ for 00:00:\d\d, since \d{4}-\d\d-\d\dT", r"image     registry.test/app:1\n",
                  r"digest    sha256:0{64}\n", r"signed by /etc/coracle/keys/test.pub\n", r"restarts  \d+\n +00:00:\d\d ago: exited with code 3"):
@@ -140,8 +140,8 @@ def test_metrics_are_openmetrics(board):
     board.unit("app", "say", "x")
     board.unit("bad", "exit", 3)
     board.start()
-    board.wait(lambda: board.status("bad")["restarts"] >= 2, "restarts")
     board.wait_state("app", "running")
+    board.wait(lambda: board.status("bad")["restarts"] >= 2, "restarts")
     text = board.coracle("metrics").stdout
     assert text.endswith("# EOF\n") and 'coracle_unit_up{unit="app"} 1\n' in text
     assert re.search(r'coracle_unit_restarts_total\{unit="bad"\} [2-9]', text)
