@@ -37,7 +37,7 @@ struct pull {
 static int refuse_secrets(struct pull *p, struct err *e)
 {
 	static struct digest chain[CONFIG_LAYERS_MAX];
-	const struct image_manifest *m = &p->found.manifest;
+	const struct manifest *m = &p->found.manifest;
 
 	for (size_t i = 0; i < m->layer_count; i++)
 		chain[i] = store_chain(i ? &chain[i - 1] : NULL, &m->layer[i].diff_id);
