@@ -148,6 +148,9 @@ class Board:
         self.process = subprocess.Popen(self.command(*more), stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.output)
         self.wait(lambda: self.find_pid() and os.path.exists(self.socket()), "control socket")
+        end = time.monotonic() + 3
+        while self.units and time.monotonic() < end and not self.status()["units"]:     # most tests ask for one at once
+            time.sleep(0.02)
         return self
 
     def find_pid(self):
