@@ -17,7 +17,7 @@ enum { MOUNTS_MAX = 128, OPTIONS_MAX = 64, DATA_MAX = 4096 };
 
 /* sys/mount.h and linux/mount.h do not go together under musl; these are of man 2 mount. */
 enum {
-	SB_RDONLY = 1, SB_SYNCHRONOUS = 16, SB_MANDLOCK = 64, SB_DIRSYNC = 128, SB_SILENT = 32768, SB_I_VERSION = 1 << 23,
+	SB_RDONLY = 1, SB_SYNCHRONOUS = 16, SB_MANDLOCK = 64, SB_DIRSYNC = 128,
 	SB_LAZYTIME = 1 << 25, P_REC = 16384, P_UNBINDABLE = 1 << 17, P_PRIVATE = 1 << 18, P_SLAVE = 1 << 19,
 	P_SHARED = 1 << 20,
 };
@@ -40,8 +40,7 @@ static const struct {
 	{ "strictatime", OPT_ATIME, MOUNT_ATTR_STRICTATIME }, { "nostrictatime", OPT_ATIME, MOUNT_ATTR_RELATIME },
 	{ "sync", OPT_SB_SET, SB_SYNCHRONOUS }, { "async", OPT_SB_CLEAR, SB_SYNCHRONOUS },
 	{ "dirsync", OPT_SB_SET, SB_DIRSYNC }, { "mand", OPT_SB_SET, SB_MANDLOCK },
-	{ "nomand", OPT_SB_CLEAR, SB_MANDLOCK }, { "silent", OPT_SB_SET, SB_SILENT }, { "loud", OPT_SB_CLEAR, SB_SILENT },
-	{ "iversion", OPT_SB_SET, SB_I_VERSION }, { "noiversion", OPT_SB_CLEAR, SB_I_VERSION },
+	{ "nomand", OPT_SB_CLEAR, SB_MANDLOCK }, { "silent", OPT_CLEAR, 0 }, { "loud", OPT_CLEAR, 0 },
 	{ "lazytime", OPT_SB_SET, SB_LAZYTIME }, { "nolazytime", OPT_SB_CLEAR, SB_LAZYTIME },
 	{ "private", OPT_PROPAGATION, P_PRIVATE }, { "rprivate", OPT_PROPAGATION, P_PRIVATE | P_REC },
 	{ "slave", OPT_PROPAGATION, P_SLAVE }, { "rslave", OPT_PROPAGATION, P_SLAVE | P_REC },
@@ -223,8 +222,8 @@ static int one_mount(struct compile *c, const struct jv *j, struct record_mount 
 		return r;
 	m->target = record_build_str(c->b, to);
 	if (m->bind) {
-		if (data[0])
-			return err_set(c->e, -EBADMSG, "%s: a bind takes no file system options (%.80s)", list.path, data);
+		if (data[0] || m->sb_flags)
+			return err_set(c->e, -EBADMSG, "%s: a bind takes no file system options (%.80s)", list.path, data[0] ? data : "sync, dirsync, mand, lazytime");
 		return bind_source(c, j, m, from);
 	}
 	if (!fs || !fs[0])

@@ -58,7 +58,7 @@ static int refuse(struct lines *l, const struct jv *j, const char *const keys[],
 
 static int memory(struct lines *l, const struct jv *resources)
 {
-	static const char *const no[] = { "kernel", "kernelTCP", "swappiness", "disableOOMKiller", NULL };
+	static const char *const no[] = { "kernel", "kernelTCP", "swappiness", "disableOOMKiller", "useHierarchy", "checkBeforeUpdate", NULL };
 	struct jv m = jv_get(resources, "memory"), limit = jv_get(&m, "limit"), low = jv_get(&m, "reservation");
 	struct jv swap = jv_get(&m, "swap");
 	int64_t bytes = 0, total = 0, soft = 0;
