@@ -42,7 +42,8 @@ static int verify_child(struct find *f, struct net_head *head, struct digest *ha
 {
 	static struct judge_descriptors found;
 	struct digest digest;
-	int r = judge_index(f->exe, span_of(f->manifest_json, f->manifest_len), f->platform, &found, e);
+	int r = f->manifest_len > CONFIG_SIGNATURE_MANIFEST_MAX ? -EKEYREJECTED :
+		judge_index(f->exe, span_of(f->manifest_json, f->manifest_len), f->platform, &found, e);
 
 	if (r == 0 && (found.count == 0 || digest_parse(span_str(found.item[0].digest), &digest) < 0))
 		return -EKEYREJECTED;

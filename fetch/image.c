@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <yyjson.h>
+
+#include "json.h"
 
 static bool is(yyjson_val *v, const char *s)
 {
@@ -44,7 +45,7 @@ static bool is_manifest_type(const char *t)
 
 int image_kind(struct span json, const char *content_type, enum image_kind *out, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_doc *doc = json_read(json, "manifest", e);
 	yyjson_val *root = yyjson_doc_get_root(doc);
 	bool has_manifests = yyjson_obj_get(root, "manifests"), has_layers = yyjson_obj_get(root, "layers") ||
 		yyjson_obj_get(root, "config");
@@ -70,7 +71,7 @@ int image_kind(struct span json, const char *content_type, enum image_kind *out,
 
 int image_index_choose(struct span json, const struct platform *want, struct descriptor *out, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_doc *doc = json_read(json, "manifest", e);
 	yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "manifests"), *item;
 	char there[200] = "", ours[48];
 	int best = 0, r = -ENOENT;
@@ -134,7 +135,7 @@ static int compression_of(const char *type, enum layer_compression *out)
 
 int image_manifest_read(struct span json, struct manifest *out, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_doc *doc = json_read(json, "manifest", e);
 	yyjson_val *root = yyjson_doc_get_root(doc), *config = yyjson_obj_get(root, "config"), *item;
 	yyjson_val *layers = yyjson_obj_get(root, "layers"), *type = yyjson_obj_get(config, "mediaType");
 	size_t at, max;
@@ -169,7 +170,7 @@ int image_manifest_read(struct span json, struct manifest *out, struct err *e)
 
 int image_config_read(struct span json, const struct platform *want, struct manifest *m, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)json.at, json.len, 0);
+	yyjson_doc *doc = json_read(json, "image config", e);
 	yyjson_val *root = yyjson_doc_get_root(doc), *rootfs = yyjson_obj_get(root, "rootfs"), *item;
 	yyjson_val *ids = yyjson_obj_get(rootfs, "diff_ids");
 	struct platform have = { .os = "" };

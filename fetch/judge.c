@@ -8,17 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <yyjson.h>
 
 #include "file.h"
 #include "filter.h"
+#include "json.h"
 
 enum { DEADLINE_MS = 20000 };
 
 static char *read_all(size_t *len)
 {
-	char *buf = malloc(CONFIG_MANIFEST_MAX);
-	ssize_t n = buf ? file_read_full(0, buf, CONFIG_MANIFEST_MAX) : -1;
+	char *buf = malloc(CONFIG_SIGNATURE_MANIFEST_MAX);
+	ssize_t n = buf ? file_read_full(0, buf, CONFIG_SIGNATURE_MANIFEST_MAX) : -1;
 
 	*len = n < 0 ? 0 : (size_t)n;
 	return buf;
@@ -179,7 +179,7 @@ int judge_main(const char *what, const char *argument)
 
 	if (text && argument && strcmp(what, "index") == 0)
 		return say_index(span_of(text, len), argument);
-	doc = text ? yyjson_read(text, len, 0) : NULL;
+	doc = text ? json_read(span_of(text, len), what, NULL) : NULL;
 	for (size_t i = 0; doc && i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (strcmp(what, kinds[i].what) == 0)
 			return kinds[i].say(yyjson_doc_get_root(doc));

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <mbedtls/base64.h>
-#include <yyjson.h>
 
+#include "json.h"
 #include "judge.h"
 #include "key.h"
 #include "sha256.h"
@@ -46,7 +46,7 @@ static yyjson_val *only(yyjson_val *object, const char *key, size_t count)
 /* Strict: the three members of `critical`, each once, none unknown. */
 static int read_claims(struct span payload, const struct digest *d, char *signed_ref, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)payload.at, payload.len, 0);
+	yyjson_doc *doc = json_read(payload, "the signed payload", e);
 	yyjson_val *critical = yyjson_obj_get(yyjson_doc_get_root(doc), "critical");
 	yyjson_val *type = only(critical, "type", 3);
 	yyjson_val *name = only(only(critical, "identity", 3), "docker-reference", 1);
@@ -72,7 +72,7 @@ int verify_payload(const char *pem, struct span payload, const char *sig, const 
 /* cosign BUNDLE_SPEC: the predicate is pinned, or any attestation by the same key (a failed scan, say) would count as a signature. */
 static int read_statement(struct span statement, const struct digest *d, struct err *e)
 {
-	yyjson_doc *doc = yyjson_read((const char *)statement.at, statement.len, 0);
+	yyjson_doc *doc = json_read(statement, "the signed payload", e);
 	yyjson_val *root = yyjson_doc_get_root(doc), *subject;
 	yyjson_val *type = yyjson_obj_get(root, "predicateType");
 	const char *hex = digest_text(d).text + 7;

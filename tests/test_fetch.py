@@ -91,7 +91,7 @@ def test_other_key_is_refused(registry, demo_image, pull, store):
     ({"payload": lambda name, d: keys.payload(name, "sha256:" + "0" * 64)}, "another image"),
     ({"payload": lambda name, d: keys.payload(name, d, type="a note")}, "not a cosign container image signature"),
     ({"payload": lambda name, d: keys.payload(name, d, more="x")}, "not a cosign container image signature"),
-    ({"payload": lambda name, d: b"not json"}, "not a cosign container image signature"),
+    ({"payload": lambda name, d: b"not json"}, "the signed payload: not JSON"),
     ({"signature": "bm90IGEgc2lnbmF0dXJl"}, "not the DER of an ECDSA signature"),
     ({"signature": "!!!"}, "not base64"),
 ])

@@ -96,7 +96,7 @@ def test_bundle_names_no_repository(registry, image, inspect):
     (lambda k, d: keys.bundle_by_hand(k, keys.statement("sha256:" + "0" * 64)), "another image"),
     (lambda k, d: keys.bundle_by_hand(k, keys.statement(d, predicateType="https://example.com/scan")), "attestation"),
     (lambda k, d: keys.bundle_by_hand(k, keys.statement(d, _type="x")), "not an in-toto statement"),
-    (lambda k, d: keys.bundle_by_hand(k, b"not json"), "not an in-toto statement"),
+    (lambda k, d: keys.bundle_by_hand(k, b"not json"), "the signed payload: not JSON"),
     (lambda k, d: keys.bundle_by_hand(k, keys.statement(d), payload=base64.b64encode(keys.statement(d) + b" ").decode()), "made by another key"),
     (lambda k, d: keys.bundle_by_hand(k, keys.statement(d), payloadType="text/plain"), "bundle: not the JSON"),
     (lambda k, d: keys.bundle_by_hand(k, keys.statement(d), signatures=[]), "bundle: not the JSON"),
