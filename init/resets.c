@@ -82,6 +82,9 @@ static void change(const struct pid1 *p, enum resets_job what, struct resets *ou
 	int fd = dir < 0 ? -1 : file_open_beneath(dir, name, O_RDONLY, 0);
 	ssize_t n = fd < 0 ? 0 : file_read_full(fd, text, sizeof(text) - 1);
 
+	/* The sync job, which notes the reset, umounts next. */
+	if (fd >= 0)
+		close(fd);
 	text[n < 0 ? 0 : n] = '\0';
 	resets_parse(text, out);
 	if (what == RESETS_BOOT) {
@@ -96,6 +99,8 @@ static void change(const struct pid1 *p, enum resets_job what, struct resets *ou
 	if (dir < 0 || file_make_dirs(dir, "state", 0755, &e) < 0 ||
 	    file_replace(dir, name, span_of(text, (size_t)n), 0644, &e) < 0)
 		fprintf(stderr, "%s: not written: %s\n", name, e.text[0] ? e.text : strerror(errno));
+	if (dir >= 0)
+		close(dir);
 }
 
 int resets_job(const struct pid1 *p, enum resets_job what)

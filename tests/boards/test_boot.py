@@ -55,6 +55,7 @@ def test_first_boot(boot, etc, registry, first_disk):
     inside(board)
     restart(board, hello)
     assert board.poweroff() == 0
+    assert "not umounted" not in board.told() and "clean" in debugfs(first_disk, "stats -h") and "needs_recovery" not in debugfs(first_disk, "features")
 
 
 @pytest.mark.every_board
