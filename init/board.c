@@ -39,6 +39,7 @@ void board_begin(struct pid1 *p)
 {
 	p->mount.is_wanted = p->read_units.is_wanted = true;
 	p->modules.is_wanted = p->net.is_wanted = p->is_board;
+	p->grow.is_wanted = p->is_board && p->conf.is_data_grown && !p->conf.data_dir[0];
 	p->modules.is_done = !p->is_board;
 	p->is_net_up = p->conf.net == BOARD_NET_NONE;
 	say_data(p, false, "not looked for yet");
@@ -140,6 +141,11 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 	} else if (j->kind == JOB_MOUNT) {
 		p->mount.done_ms = p->now_ms;
 		mount_ended(p, code, text);
+	} else if (j->kind == JOB_GROW) {
+		/* A second try in this boot would find the same disk. */
+		if (code != JOB_DONE)
+			plog("%s", text);
+		done(&p->grow);
 	} else if (j->kind == JOB_NET) {
 		net_ended(p, code, text);
 	} else if (j->kind == JOB_UNITS) {
@@ -238,6 +244,8 @@ uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
 		next = sooner(next, scan_task(p, &p->mount, JOB_MOUNT, job_run_mount));
 		next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
 	}
+	if (p->mount.is_done)
+		next = sooner(next, scan_task(p, &p->grow, JOB_GROW, job_run_grow));
 	next = sooner(next, scan_task(p, &p->read_units, JOB_UNITS, run_units));
 	say_stuck(p);
 	next = sooner(next, ready_line(p));

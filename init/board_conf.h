@@ -19,6 +19,7 @@ struct board_conf {
 	char data_label[37];		/* a GPT name has 36 characters */
 	char data_dir[128];		/* "": the partition, at /data */
 	char units[128];
+	bool is_data_grown;		/* the data partition takes the rest of its disk */
 	enum board_net net;
 	char net_iface[16];		/* "" with dhcp: every interface */
 	uint8_t net_addr[4], net_gateway[4];

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "data_grow.h"
 #include "data_mount.h"
 #include "netcfg.h"
 #include "pid1.h"
@@ -141,6 +142,8 @@ int job_child(void *arg)
 		return boot_modules(modules);
 	case JOB_MOUNT:
 		return data_mount(&p->conf);
+	case JOB_GROW:
+		return data_grow(p->status->data_dir);
 	case JOB_NET:
 		return netcfg(&p->conf);
 	case JOB_UNITS:

@@ -26,7 +26,7 @@
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -54,6 +54,8 @@ static uint64_t deadline_of(enum job_kind kind)
 	case JOB_MODULES:
 	case JOB_MOUNT:
 		return CONFIG_MOUNT_DEADLINE_S * 1000ULL;
+	case JOB_GROW:
+		return CONFIG_GROW_DEADLINE_S * 1000ULL;
 	case JOB_NET:
 		return CONFIG_NET_DEADLINE_S * 1000ULL;
 	case JOB_UNITS:
@@ -145,6 +147,11 @@ bool job_run_modules(struct pid1 *p)
 bool job_run_mount(struct pid1 *p)
 {
 	return run(p, JOB_MOUNT, -1, false, false);
+}
+
+bool job_run_grow(struct pid1 *p)
+{
+	return run(p, JOB_GROW, -1, false, false);
 }
 
 bool job_run_net(struct pid1 *p)

@@ -15,7 +15,7 @@
 #include "job.h"
 #include "lines.h"
 
-enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS };
+enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW };
 
 enum { JOBS_MAX = 8, JOB_ARGS_MAX = 32 };
 
@@ -38,6 +38,7 @@ const char *job_kind_name(enum job_kind kind);
 /* Starts one; false where no place is free or it could not be forked (said in the log): the caller tries again later. */
 bool job_run_modules(struct pid1 *p);
 bool job_run_mount(struct pid1 *p);
+bool job_run_grow(struct pid1 *p);
 bool job_run_net(struct pid1 *p);
 bool job_run_resets(struct pid1 *p);
 bool job_run_sync(struct pid1 *p, bool umounts);

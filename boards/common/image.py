@@ -52,7 +52,8 @@ def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None
     if "LAYOUT" not in about:
         raise SystemExit("image: boards/%s/board has no LAYOUT: `make run BOARD=%s` boots it without an image" % (board, board))
     out = pathlib.Path(out or pack.OUT / board)
-    vmlinuz, plain = pack.pack(board, etc, hosts, out, board_conf)
+    conf = board_conf or (pack.BOARDS / board / "board.conf").read_text() + "data-grow=yes\n"
+    vmlinuz, plain = pack.pack(board, etc, hosts, out, conf)
     with tempfile.TemporaryDirectory(dir=out, prefix="image.") as work:
         work = pathlib.Path(work)
         for name in ("root", "tmp", "made"):

@@ -35,9 +35,18 @@ def test_an_image_boots_from_the_disk_alone(name, etc, tmp_path):
     assert listing(disk, parts["coracle-b"]) == {"EMPTY.TXT"} and listing(disk, parts["coracle-provision"]) == {"README.TXT"}
     subprocess.run(["e2fsck", "-fn", "%s?offset=%d" % (disk, parts["coracle-data"]["start"] * 512)], check=True,
                    stdout=subprocess.DEVNULL, env=PATH)
+    os.truncate(disk, disk.stat().st_size + 200 * MIB)           # as on a card that is larger than the image
     with board_kit.Board(tmp_path, etc, disk, name, is_image=True) as board:
         hello = board.wait_unit("hello", "running", timeout=240)
         assert hello["signer"] and board.status()["slot"] == "a"
         assert "slot a" in board.say("status")
+        assert board.status()["data"]["free"] > 200 * MIB and "data: /data grown from" in board.wait_says("log", "grown").string
         assert board.wait_unit("unsigned", "refused")["reason"]
         assert board.poweroff() == 0
+    grown = partitions(disk)
+    assert {n: p["start"] for n, p in grown.items()} == {n: p["start"] for n, p in parts.items()}
+    assert grown["coracle-data"]["size"] >= parts["coracle-data"]["size"] + 198 * 2048
+    assert {n: p["uuid"] for n, p in grown.items()} == {n: p["uuid"] for n, p in parts.items()}
+    assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
+    subprocess.run(["e2fsck", "-fn", "%s?offset=%d" % (disk, parts["coracle-data"]["start"] * 512)], check=True,
+                   stdout=subprocess.DEVNULL, env=PATH)
