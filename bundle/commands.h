@@ -5,6 +5,7 @@
 
 int cmd_compile(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_grow(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

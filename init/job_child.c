@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "boot.h"
-#include "data_grow.h"
 #include "data_mount.h"
 #include "netcfg.h"
 #include "pid1.h"
@@ -68,6 +67,17 @@ static int run_units(const struct pid1 *p, bool has_store)
 		if (access(a.data_units, R_OK) == 0)
 			add(&a, a.data_units);
 	}
+	return run(&a, p, "coracle-bundle");
+}
+
+static int run_grow(const struct pid1 *p)
+{
+	struct args a = { .len = 1 };
+
+	add(&a, "grow");
+	add(&a, "--result-fd");
+	add(&a, "3");
+	add(&a, p->status->data_dir);
 	return run(&a, p, "coracle-bundle");
 }
 
@@ -143,7 +153,7 @@ int job_child(void *arg)
 	case JOB_MOUNT:
 		return data_mount(&p->conf);
 	case JOB_GROW:
-		return data_grow(p->status->data_dir);
+		return run_grow(p);
 	case JOB_NET:
 		return netcfg(&p->conf);
 	case JOB_UNITS:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* init/gpt.c on a made-up disk: the last partition grows, both copies are whole, and whatever is odd is left alone. */
+/* bundle/gpt.c on a made-up disk: the last partition grows, both copies are whole, and whatever is odd is left alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Growing the data partition and its ext4 over the rest of the disk, online: partition table (gpt.c), BLKPG_RESIZE_PARTITION, EXT4_IOC_RESIZE_FS. Each step
- * can be cut by a power failure and is taken up at the next boot. Nothing is ever made smaller.
+ * `coracle-bundle grow`, the job of docs/seams.md: the data partition and its ext4 take the rest of the disk, online: partition table
+ * (gpt.c), BLKPG_RESIZE_PARTITION, EXT4_IOC_RESIZE_FS. Each step can be cut by a power failure and is taken up at the next boot. Nothing is
+ * ever made smaller.
  */
-#include "data_grow.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,9 +18,11 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "commands.h"
+#include "file.h"
 #include "gpt.h"
-#include "job_child.h"
-#include "text.h"
+#include "job.h"
+#include "quadlet.h"
 
 /* linux/fs/ext4/ext4.h; not in the kernel's public headers. */
 #define EXT4_IOC_RESIZE_FS _IOW('f', 16, uint64_t)
@@ -32,12 +33,22 @@ struct part {
 	uint64_t start, size;	/* units of 512 bytes, as sysfs has them */
 };
 
-static bool number_of(const char *dir, const char *file, uint64_t *out)
+static bool number_of(const char *dir, const char *name, uint64_t *out)
 {
-	char path[PATH_MAX], text[32];
+	char path[PATH_MAX + 16], text[32];
+	int fd;
+	ssize_t n;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	return text_file(path, text, sizeof(text)) > 0 && text_u64(text, UINT64_MAX, out);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? fd : file_read_full(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return quadlet_u64(text, UINT64_MAX, out);
 }
 
 /* What sysfs says of the partition that DIR is mounted from. */
@@ -58,8 +69,7 @@ static int find(const char *dir, struct part *p, struct err *e)
 	p->number = (int)number;
 	slash = strrchr(real, '/');
 	*slash = '\0';
-	text_copy(p->disk, sizeof(p->disk), strrchr(real, '/') + 1);
-	return 0;
+	return span_copy(span_str(strrchr(real, '/') + 1), p->disk, sizeof(p->disk)) ? 0 : -ENAMETOOLONG;
 }
 
 /* 1: grown, 0: nothing to gain. */
@@ -114,27 +124,41 @@ static int grow_file_system(const char *dir, const struct part *p, struct err *e
 	return r;
 }
 
-int data_grow(const char *dir)
+static int grow(const char *dir, struct err *e)
 {
-	char text[JOB_TEXT_MAX] = "";
-	struct part p = { .number = 0 };
-	struct err e = { "" };
 	struct statvfs before, after;
+	struct part p;
 	int r;
 
-	if (statvfs(dir, &before) < 0 || before.f_flag & ST_RDONLY)
-		return job_say(JOB_DONE, "");
-	r = find(dir, &p, &e);
+	if (statvfs(dir, &before) < 0)
+		return err_sys(e, errno, "%s", dir);
+	if (before.f_flag & ST_RDONLY)
+		return 0;
+	r = find(dir, &p, e);
 	if (r == 0)
-		r = grow_partition(&p, &e);
+		r = grow_partition(&p, e);
 	if (r >= 0)
-		r = grow_file_system(dir, &p, &e);
-	if (r < 0) {
-		snprintf(text, sizeof(text), "data: not grown: %.350s", e.text);
-		return job_say(JOB_REFUSED, text);
-	}
-	if (statvfs(dir, &after) == 0 && after.f_blocks > before.f_blocks)
+		r = grow_file_system(dir, &p, e);
+	if (r == 0 && statvfs(dir, &after) == 0 && after.f_blocks > before.f_blocks)
 		fprintf(stderr, "data: %s grown from %llu to %llu MiB\n", dir, (unsigned long long)before.f_blocks * before.f_frsize >> 20,
 			(unsigned long long)after.f_blocks * after.f_frsize >> 20);
-	return job_say(JOB_DONE, "");
+	return r;
+}
+
+int cmd_grow(int argc, char **argv)
+{
+	struct job_result r = { .code = JOB_DONE };
+	struct err e = { "" };
+	uint64_t fd = 0;
+
+	if (argc != 4 || strcmp(argv[1], "--result-fd") != 0 || !quadlet_u64(argv[2], 1023, &fd)) {
+		fprintf(stderr, "usage: coracle-bundle grow --result-fd N DIR\n");
+		return 2;
+	}
+	if (grow(argv[3], &e) < 0) {
+		r.code = JOB_REFUSED;
+		snprintf(r.text, sizeof(r.text), "data: not grown: %.350s", e.text);
+	}
+	job_send((int)fd, &r);
+	return r.code == JOB_DONE ? 0 : 1;
 }
