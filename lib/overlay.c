@@ -67,18 +67,22 @@ int overlay_by_name(const char *const *layers, uint32_t count)
 int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
 {
 	int fs = sys_fsopen("overlay");
-	int r = 0;
+	int layer[OVERLAY_LAYERS_MAX], r = count > OVERLAY_LAYERS_MAX ? -E2BIG : 0;
+	uint32_t opened = 0;
 
 	if (fs < 0)
 		return fs;
-	for (uint32_t i = 0; i < count && r == 0; i++) {
-		int layer = open_layer(layers[i], userns_fd);
-
-		r = layer < 0 ? layer : sys_fsconfig_fd(fs, "lowerdir+", layer);
-		if (layer >= 0)
-			close(layer);
+	for (; opened < count && r == 0; opened++) {
+		layer[opened] = r = open_layer(layers[opened], userns_fd);
+		if (r >= 0)
+			r = sys_fsconfig_fd(fs, "lowerdir+", r);
 	}
-	return make(fs, r);
+	r = make(fs, r);
+	/* Not before: a mount that is attached nowhere ends with its descriptor. */
+	while (opened-- > 0)
+		if (layer[opened] >= 0)
+			close(layer[opened]);
+	return r;
 }
 
 /* Mounts at TARGET with OPTIONS; what comes back stays when TARGET's mount is taken away. */

@@ -359,7 +359,12 @@ static void one(const char *what, const char *arg)
 		printf("%s\n", arg);
 	else if (!strcmp(what, "sweep"))
 		sweep(atoi(arg));
-	else if (!strcmp(what, "lines"))
+	else if (!strcmp(what, "now")) {
+		struct timespec t;
+
+		clock_gettime(CLOCK_MONOTONIC, &t);
+		printf("now=%lld\n", (long long)t.tv_sec * 1000000000 + t.tv_nsec);
+	} else if (!strcmp(what, "lines"))
 		lines();
 	else if (!strcmp(what, "tty"))
 		printf("tty 0 %d 1 %d 2 %d name %s foreground %d\n", isatty(0), isatty(1), isatty(2), ttyname(0) ? ttyname(0) : "?", tcgetpgrp(0) == getpgrp());
