@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "json_out.h"
+#include "slots.h"
 #include "store.h"
 
 struct ls_layer {
@@ -29,6 +30,7 @@ struct ls {
 	struct ls_image *images;
 	struct ls_layer *layers;
 	size_t image_count, layer_count;
+	struct slots *slots;	/* which units use what; NULL where they cannot be read */
 	bool is_wrong;
 };
 
@@ -121,11 +123,56 @@ static int add_unused(void *to, const struct digest *chain)
 	return place < 0 ? place : 0;
 }
 
+/* What would be free if only this image went. */
+static uint64_t own_bytes(const struct ls *ls, const struct ls_image *i)
+{
+	uint64_t own = 0;
+
+	for (size_t n = 0; n < i->count; n++)
+		if (ls->layers[i->layers[n]].users == 1)
+			own += ls->layers[i->layers[n]].bytes;
+	return own;
+}
+
+/* What unit N of the slots uses the image for: "current", "next", "previous", or NULL. */
+static const char *use_of(const struct ls *ls, uint32_t n, const struct ls_image *i)
+{
+	struct digest_text t = digest_text(&i->digest);
+	const struct slot *s = &ls->slots->slot[n];
+
+	return strcmp(s->current, t.text) == 0 ? "current" : strcmp(s->next, t.text) == 0 ? "next" :
+		strcmp(s->previous, t.text) == 0 ? "previous" : NULL;
+}
+
+static void print_units(const struct ls *ls, const struct ls_image *i)
+{
+	for (uint32_t n = 0; ls->slots && n < ls->slots->count; n++)
+		if (use_of(ls, n, i))
+			printf(" %s(%s)", ls->slots->slot[n].name, use_of(ls, n, i));
+	putchar('\n');
+}
+
+static void units_json(struct json_out *o, const struct ls *ls, const struct ls_image *i)
+{
+	json_out_array(o, "units");
+	for (uint32_t n = 0; ls->slots && n < ls->slots->count; n++) {
+		if (!use_of(ls, n, i))
+			continue;
+		json_out_object(o, NULL);
+		json_out_text(o, "name", ls->slots->slot[n].name);
+		json_out_text(o, "as", use_of(ls, n, i));
+		json_out_close(o, '}');
+	}
+	json_out_close(o, ']');
+}
+
 static void print_human(const struct ls *ls)
 {
-	printf("%-72s %6s %9s  %s\n", "IMAGE", "LAYERS", "KIB", "REFERENCE");
-	for (const struct ls_image *i = ls->images; i < ls->images + ls->image_count; i++)
-		printf("%-72s %6zu %9" PRIu64 "  %s\n", digest_text(&i->digest).text, i->count, i->bytes >> 10, i->ref);
+	printf("%-72s %6s %9s %9s  %s\n", "IMAGE", "LAYERS", "KIB", "OWN", "REFERENCE  UNITS");
+	for (const struct ls_image *i = ls->images; i < ls->images + ls->image_count; i++) {
+		printf("%-72s %6zu %9" PRIu64 " %9" PRIu64 "  %s ", digest_text(&i->digest).text, i->count, i->bytes >> 10, own_bytes(ls, i) >> 10, i->ref);
+		print_units(ls, i);
+	}
 	printf("\n%-72s %6s %9s  %s\n", "LAYER (diff_id)", "USERS", "KIB", "DIRECTORY");
 	for (const struct ls_layer *l = ls->layers; l < ls->layers + ls->layer_count; l++)
 		printf("%-72s %6zu %9" PRIu64 "  %s\n", digest_text(&l->diff_id).text, l->users, l->bytes >> 10, l->dir[0] ? l->dir : "missing");
@@ -154,6 +201,9 @@ static void image_json(struct json_out *o, const struct ls *ls, const struct ls_
 	}
 	json_out_close(o, ']');
 	json_out_uint(o, "bytes", i->bytes);
+	json_out_uint(o, "own_bytes", own_bytes(ls, i));
+	json_out_uint(o, "shared_bytes", i->bytes - own_bytes(ls, i));
+	units_json(o, ls, i);
 	json_out_close(o, '}');
 }
 
@@ -225,6 +275,15 @@ int cmd_ls(int argc, char **argv)
 	r = store_each(ls.store, STORE_IMAGES, add_image, &ls, &e);
 	if (r == 0)
 		r = store_each(ls.store, STORE_LAYERS, add_unused, &ls, &e);
+	if (r == 0) {
+		struct err why = { "" };
+
+		ls.slots = malloc(sizeof(*ls.slots));
+		if (ls.slots && slots_read(ls.store, ls.slots, &why) < 0) {
+			fprintf(stderr, "coracle-bundle ls: %s\n", why.text);
+			ls.is_wrong = true;
+		}
+	}
 	if (r < 0)
 		fprintf(stderr, "coracle-bundle ls: %s\n", e.text[0] ? e.text : strerror(-r));
 	else if (is_json)
@@ -235,6 +294,7 @@ int cmd_ls(int argc, char **argv)
 		free(ls.images[n].layers);
 	free(ls.images);
 	free(ls.layers);
+	free(ls.slots);
 	store_close(ls.store);
 	return r < 0 || ls.is_wrong;
 }

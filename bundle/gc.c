@@ -168,6 +168,20 @@ static int find_bundle(struct gc *g, int dir, const char *name)
 	return r;
 }
 
+static int keep_chain(void *to, const struct digest *chain)
+{
+	struct store_layer l;
+	struct gc *g = to;
+	int r;
+
+	if (set_has(&g->chains, chain))
+		return 0;
+	r = set_add(&g->chains, chain);
+	if (r == 0 && store_layer_read(g->store, chain, &l) == 0)
+		r = names_add(&g->layers, l.name);
+	return r;
+}
+
 static int keep_layers(struct gc *g)
 {
 	struct digest diff[CONFIG_LAYERS_MAX], chain[CONFIG_LAYERS_MAX];
@@ -184,17 +198,10 @@ static int keep_layers(struct gc *g)
 			store_image_free(&image);
 		if (count < 0)
 			return err_set(g->err, count, "nothing is removed: %s", why.text);
-		for (int n = 0; n < count; n++) {
-			struct store_layer l;
-
-			if (set_has(&g->chains, &chain[n]))
-				continue;
-			r = set_add(&g->chains, &chain[n]);
-			if (r == 0 && store_layer_read(g->store, &chain[n], &l) == 0)
-				r = names_add(&g->layers, l.name);
-			if (r < 0)
-				return r;
-		}
+		for (int n = 0; r == 0 && n < count; n++)
+			r = keep_chain(g, &chain[n]);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -314,6 +321,8 @@ static int collect(struct gc *g)
 	if (r == 0)
 		r = keep_layers(g);
 	if (r == 0)
+		r = staging_each_hold(g->store, keep_chain, g);
+	if (r == 0)
 		r = each_dir(g, "bundles", find_bundle);
 	if (r == 0)
 		r = store_each(g->store, STORE_IMAGES, find_image, g, g->err);
@@ -325,12 +334,10 @@ static int collect(struct gc *g)
 int gc_run(struct store *s, const struct digest *keep, size_t keep_len, bool dry_run, FILE *out, struct gc_result *result, struct err *e)
 {
 	struct gc g = { .store = s, .dry_run = dry_run, .out = out, .result = result, .err = e };
-	int writers, lock = -1, r;
+	int lock, r;
 
 	memset(result, 0, sizeof(*result));
-	r = writers = store_writers(s, true, LOCK_MS, e);
-	if (r >= 0)
-		r = lock = store_lock(s, true, LOCK_MS, e);
+	r = lock = store_lock(s, true, LOCK_MS, e);
 	for (size_t i = 0; r >= 0 && i < keep_len; i++)
 		r = set_add(&g.images, &keep[i]);
 	if (r >= 0)
@@ -339,8 +346,6 @@ int gc_run(struct store *s, const struct digest *keep, size_t keep_len, bool dry
 		sweep_replaced(&g);
 	if (lock >= 0)
 		close(lock);
-	if (writers >= 0)
-		close(writers);
 	if (r >= 0 && !dry_run)
 		staging_sweep(s);
 	free(g.images.at);

@@ -106,6 +106,8 @@ int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_
 		r = err_set(e, -EFBIG, "layer %d: an image of more than %d layers is refused", spec->index, CONFIG_LAYERS_MAX);
 	else
 		r = prepare(l, e);
+	for (size_t i = 0; r == 0 && i <= spec->lower_len; i++)
+		r = store_hold(s, i < spec->lower_len ? &spec->lower[i] : &spec->chain, e);
 	if (r == 0 && (pipe2(in, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0))
 		r = err_sys(e, errno, "layer %d: pipes", spec->index);
 	if (r == 0) {

@@ -18,7 +18,7 @@
 
 #define FORMAT "coracle-store 1\n"
 
-enum { LOCK_STEP_MS = 20, WRITERS_MS = 10000 };
+enum { LOCK_STEP_MS = 20 };
 
 /* What may hold setuid programs or secrets of an image or of the board is nobody's but root's. */
 static const struct folder {
@@ -82,20 +82,6 @@ int store_lock(struct store *s, bool exclusive, int timeout_ms, struct err *e)
 	return r == -ETIMEDOUT ? err_set(e, r, "%s: another program holds the store's lock", s->path) : err_sys(e, -r, "%s/lock", s->path);
 }
 
-int store_writers(struct store *s, bool exclusive, int timeout_ms, struct err *e)
-{
-	int fd = file_open_beneath(s->root, "tmp", O_RDONLY | O_DIRECTORY, 0), r;
-
-	if (fd < 0)
-		return err_sys(e, -fd, "%s/tmp", s->path);
-	r = lock_fd(fd, exclusive ? LOCK_EX : LOCK_SH, timeout_ms);
-	if (r == 0)
-		return fd;
-	close(fd);
-	return err_set(e, r == -ETIMEDOUT ? -EBUSY : r, exclusive ? "%s: another program writes to the store (a pull?): try again when it is done" :
-		"%s: the store's garbage collection is not done: try again", s->path);
-}
-
 static int make_store(struct store *s, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
@@ -114,7 +100,7 @@ int store_open(struct store **out, const char *dir, enum store_mode mode, struct
 	if (!s)
 		return err_sys(e, ENOMEM, "%s", dir);
 	s->mode = mode;
-	s->root = s->writers = -1;
+	s->root = s->holds.dir = -1;
 	if (!span_copy(span_str(dir), s->path, sizeof(s->path))) {
 		r = err_sys(e, ENAMETOOLONG, "%s", dir);
 		goto fail;
@@ -129,8 +115,6 @@ int store_open(struct store **out, const char *dir, enum store_mode mode, struct
 		r = err_set(e, -ENOENT, "%s: not a store (no format file): the first pull makes one", dir);
 	else if (r == -ENOENT)
 		r = make_store(s, e);
-	if (r == 0 && mode == STORE_WRITE)
-		r = s->writers = store_writers(s, false, WRITERS_MS, e);
 	if (r < 0)
 		goto fail;
 	if (mode == STORE_WRITE)
@@ -146,8 +130,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	if (s->writers >= 0)
-		close(s->writers);
+	staging_end(s, &s->holds);
 	if (s->root >= 0)
 		close(s->root);
 	free(s);

@@ -15,8 +15,8 @@
  *   trash/                    renamed-away victims of gc
  *   partial/, config/, logs/, volumes/
  *
- * Locks: store/lock, flock shared for publish and use, exclusive for gc's renames only. tmp/, flock shared for as long as a program has the store
- * open for writing: what it published but did not name in an image or a slot yet is not garbage; gc holds it exclusive.
+ * Locks: store/lock, flock shared for publish and use, exclusive for gc's renames only. What a running pull needs but nothing names yet is held:
+ * an empty file in its own tmp/<random>/, named by the layer's chain id, says so to gc for as long as that pull lives.
  */
 #ifndef CORACLE_STORE_H
 #define CORACLE_STORE_H
@@ -54,6 +54,9 @@ struct store_layer {
 
 /* The same with what was written down at publishing. -ENOENT, -EUCLEAN. */
 int store_layer_read(struct store *s, const struct digest *chain, struct store_layer *out);
+
+/* Keeps gc from the layer with that chain id, there or to come, until S is closed. To be asked before looking whether it is there. */
+int store_hold(struct store *s, const struct digest *chain, struct err *e);
 
 enum layer_compression { LAYER_TAR, LAYER_GZIP, LAYER_ZSTD };
 

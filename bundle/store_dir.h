@@ -5,17 +5,17 @@
 
 #include "store.h"
 
-struct store {
-	int root;
-	int writers;	/* shared lock of tmp/, where opened for writing */
-	enum store_mode mode;
-	char path[256];
-};
-
 /* A private directory of this process beneath tmp/, flock'ed so that others know it is in use. */
 struct staging {
-	int dir;	/* tmp/<name>, the flock's holder */
+	int dir;	/* tmp/<name>, the flock's holder; -1: none */
 	char name[32];
+};
+
+struct store {
+	int root;
+	struct staging holds;	/* of store_hold, made at the first */
+	enum store_mode mode;
+	char path[256];
 };
 
 int staging_begin(struct store *s, struct staging *t, struct err *e);
@@ -24,8 +24,8 @@ void staging_end(struct store *s, struct staging *t);
 /* Removes staging whose maker is gone, and what gc left in trash/. */
 void staging_sweep(struct store *s);
 
-/* The lock that tells gc of writers; store_open takes it shared. The descriptor to close, or -EBUSY. */
-int store_writers(struct store *s, bool exclusive, int timeout_ms, struct err *e);
+/* Calls VISIT for every layer that a living program holds. */
+int staging_each_hold(struct store *s, int (*visit)(void *to, const struct digest *chain), void *to);
 
 /* Hex of a digest, NUL-terminated. */
 const char *store_hex(const struct digest *d, char out[DIGEST_HEX_LEN + 1]);

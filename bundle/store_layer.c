@@ -137,6 +137,31 @@ static int place(struct store *s, const struct staging *t, char name[STORE_SHORT
 	return r < 0 ? r : sync_dir(s->root, "layers");
 }
 
+struct usage {
+	struct store *store;
+	uint64_t bytes;
+};
+
+static int add_usage(void *to, const struct digest *chain)
+{
+	struct store_layer l;
+	struct usage *u = to;
+
+	if (store_layer_read(u->store, chain, &l) == 0)
+		u->bytes += l.bytes;
+	return 0;
+}
+
+static int check_quota(struct store *s, int index, uint64_t bytes, struct err *e)
+{
+	uint64_t quota = (uint64_t)CONFIG_STORE_QUOTA_MIB << 20;
+	struct usage u = { s, bytes };
+	int r = quota ? store_each(s, STORE_LAYERS, add_usage, &u, e) : 0;
+
+	return r < 0 || !quota || u.bytes <= quota ? r : err_set(e, -EDQUOT, "layer %d: with it the store would hold %llu MiB, its quota is %d MiB "
+		"(STORE_QUOTA_MIB). Make room: coracle-bundle gc --store DIR", index, (unsigned long long)(u.bytes >> 20), CONFIG_STORE_QUOTA_MIB);
+}
+
 int store_layer_publish(struct store *s, const struct staging *t, const struct layer_spec *spec, uint64_t entries, uint64_t bytes,
 	struct err *e)
 {
@@ -148,6 +173,11 @@ int store_layer_publish(struct store *s, const struct staging *t, const struct l
 	if (store_layer_find(s, &spec->chain, name) == 0) {
 		close(lock);	/* another pull was faster: its bytes are the same */
 		return 0;
+	}
+	r = check_quota(s, spec->index, bytes, e);
+	if (r < 0) {
+		close(lock);
+		return r;
 	}
 	r = place(s, t, name);
 	if (r == 0) {

@@ -16,6 +16,8 @@
 #include "file.h"
 #include "store_dir.h"
 
+enum { LOCK_MS = 10000 };
+
 int staging_begin(struct store *s, struct staging *t, struct err *e)
 {
 	char path[64];
@@ -53,6 +55,73 @@ void staging_end(struct store *s, struct staging *t)
 	file_remove_tree(s->root, path, NULL);
 	close(t->dir);
 	t->dir = -1;
+}
+
+int store_hold(struct store *s, const struct digest *chain, struct err *e)
+{
+	char hex[DIGEST_HEX_LEN + 1];
+	int lock = store_lock(s, false, LOCK_MS, e), fd, r;
+
+	if (lock < 0)
+		return lock;
+	r = s->holds.dir < 0 ? staging_begin(s, &s->holds, e) : 0;
+	if (r == 0) {
+		fd = openat(s->holds.dir, store_hex(chain, hex), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (fd < 0)
+			r = err_sys(e, errno, "%s/tmp/%s: cannot hold a layer", s->path, s->holds.name);
+		else
+			close(fd);
+	}
+	close(lock);
+	return r;
+}
+
+/* Names of the layers that the holder of open tmp/<random> DIR (taken over) wrote down. */
+static int each_hold(int dir, int (*visit)(void *to, const struct digest *chain), void *to)
+{
+	DIR *list = fdopendir(dir);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!list) {
+		close(dir);
+		return -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(list))) {
+		char text[DIGEST_TEXT_LEN + 1];
+		struct digest d;
+
+		snprintf(text, sizeof(text), "sha256:%.64s", entry->d_name);
+		if (strlen(entry->d_name) == DIGEST_HEX_LEN && digest_parse(span_str(text), &d) == 0)
+			r = visit(to, &d);
+	}
+	closedir(list);
+	return r;
+}
+
+int staging_each_hold(struct store *s, int (*visit)(void *to, const struct digest *chain), void *to)
+{
+	int fd = file_open_beneath(s->root, "tmp", O_RDONLY | O_DIRECTORY, 0), r = 0;
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!list) {
+		if (fd >= 0)
+			close(fd);
+		return fd == -ENOENT ? 0 : -EIO;
+	}
+	while (r == 0 && (entry = readdir(list))) {
+		int dir = entry->d_name[0] == '.' ? -1 : openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (dir < 0)
+			continue;
+		if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+			r = each_hold(dir, visit, to);
+		else
+			close(dir);	/* its maker is gone */
+	}
+	closedir(list);
+	return r;
 }
 
 void staging_sweep(struct store *s)

@@ -170,6 +170,9 @@ int layers_get(const struct layers *l, struct err *e)
 
 		wanted[i] = &layer->blob.digest;
 		chain[i] = store_chain(i ? &chain[i - 1] : NULL, &layer->diff_id);
+		r = store_hold(l->store, &chain[i], e);
+		if (r < 0)
+			return r;
 		if (store_layer_find(l->store, &chain[i], name) == 0)
 			continue;
 		if (__builtin_add_overflow(p->total, layer->blob.size, &p->total) || p->total > INT64_MAX / 4)

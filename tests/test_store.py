@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from layerkit import BUNDLE, PACK, Refused, Store, folder, hard, item, link, make_tar, sha, stage_tool
+from layerkit import BUNDLE, PACK, Refused, Store, folder, hard, item, link, make_tar, quota_stage, sha, stage_tool
 
 
 @pytest.fixture
@@ -213,17 +213,95 @@ def hanging(store, fed=1):
     return p
 
 
-def test_gc_waits_for_writers_and_gives_up(store):
+class Slowly:
+    """A writer of one layer more on those of STORE, fed by us through a FIFO."""
+
+    def __init__(self, store, tar):
+        self.tar, self.chain = tar, sha((store.chains[-1] + " " + sha(tar)).encode())
+        self.fifo = store.scratch / "fifo"
+        os.mkfifo(self.fifo)
+        self.process = subprocess.Popen([stage_tool(), "layer", store.path, BUNDLE, str(len(store.chains)), "plain", self.fifo, sha(tar), self.chain, *store.chains],
+                                        stdout=subprocess.PIPE)
+        self.pipe = open(self.fifo, "wb", buffering=0)
+        self.pipe.write(tar[:1024])
+        deadline = time.time() + 60
+        while not any(len(n) == 64 and n == self.chain[7:] for d, _, names in os.walk(store.path / "tmp") for n in names):
+            assert time.time() < deadline
+            time.sleep(0.01)
+
+    def finish(self):
+        self.pipe.write(self.tar[1024:])
+        self.pipe.close()
+        out = self.process.communicate(timeout=60)[0]
+        assert self.process.returncode == 0, out
+
+
+def test_gc_beside_a_running_pull(store):
+    """What the pull stands on stays though nothing names it, what it does not goes; then the pull completes."""
+    first, second, third = fill(store)
+    store.chains, store.diffs, store.blobs = [], [], []
+    for n in range(3):
+        store.put(make_tar(item("own%d" % n, b"o" * 9000)))
+    slow = Slowly(store, make_tar(item("last", b"l" * 5000), item("own0-too", b"x")))
+    out = bundle("gc", "--store", store.path)
+    assert "removed 3 images, 3 layers" in out
+    assert len(list((store.path / "layers/index").iterdir())) == 3
+    slow.finish()
+    assert "0 images, 4 layers: all as published" in bundle("verify", "--store", store.path)
+    assert "removed 0 images, 4 layers" in bundle("gc", "--store", store.path)
+    assert os.listdir(store.path / "tmp") == [] and os.listdir(store.path / "trash") == []
+
+
+def test_gc_again_and_again_beside_pulls(store):
+    """One program runs gc all the time while another puts layers on layers: each stands on those below until its slot names the image."""
+    for n in range(4):
+        store.put(make_tar(item("f%d" % n, os.urandom(3000))))
+    slots(store, app=store.image())
+    gc = subprocess.Popen(["sh", "-c", "while :; do \"$0\" gc --store \"$1\" || exit 1; done", BUNDLE, store.path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        for n in range(8):
+            slow = Slowly(store, make_tar(item("g%d" % n, os.urandom(30000)), item("f0", b"%d" % n)))
+            slow.finish()
+            slow.fifo.unlink()
+        assert gc.poll() is None, gc.stderr.read()
+    finally:
+        gc.kill()
+        gc.wait()
+    assert "1 images, " in bundle("verify", "--store", store.path)
+
+
+def test_a_dead_pull_holds_nothing(store):
     fill(store)
     p = hanging(store)
-    try:
-        before = store.state()
-        assert "another program writes to the store" in bundle("gc", "--store", store.path, ok=False)
-        assert store.state() == before
-    finally:
-        p.kill()
-        p.wait()
-    assert "removed 3 images" in bundle("gc", "--store", store.path)
+    p.kill()
+    p.wait()
+    assert "removed 3 images, 3 layers" in bundle("gc", "--store", store.path)
+
+
+def test_ls_shows_what_is_own_and_who_uses_it(store):
+    first, second, third = fill(store)
+    slots(store, app=second)
+    text = (store.path / "state/slots").read_text().replace("previous=-", "previous=" + first).split("crc32")[0]
+    (store.path / "state/slots").write_text(text + "crc32 %08x\n" % zlib.crc32(text.encode()))
+    images = {i["digest"]: i for i in json.loads(bundle("ls", "--json", "--store", store.path))["images"]}
+    assert [(images[d]["own_bytes"], images[d]["shared_bytes"]) for d in (first, second, third)] == [(0, 605001), (1, 605001), (1, 0)]
+    assert [images[d]["units"] for d in (first, second, third)] == [[{"name": "app", "as": "previous"}], [{"name": "app", "as": "current"}], []]
+    assert "app(current)" in bundle("ls", "--store", store.path)
+    (store.path / "state/slots").write_text("damaged")
+    assert "damaged" in bundle("ls", "--store", store.path, ok=False)
+
+
+def test_quota_of_the_store(store):
+    store.tool = lambda: quota_stage(2)
+    store.put(make_tar(item("a", b"a" * (1 << 20))))
+    before = store.state()
+    with pytest.raises(Refused, match="layer 1: with it the store would hold 2 MiB, its quota is 2 MiB.*gc"):
+        store.put(make_tar(item("b", b"b" * (1 << 20)), item("c", "c")))
+    assert store.state() == before
+    store.put(make_tar(item("b", b"b" * (1 << 20))))
+    bundle("gc", "--store", store.path)
+    store.chains, store.diffs = [], []
+    store.put(make_tar(item("d", b"d" * (2 << 20))))
 
 
 def test_orphans_are_collected(store):
@@ -244,7 +322,7 @@ def test_a_killed_writer_leaves_nothing_for_long(store, sig):
     before = [s for s in store.state()]
     p = hanging(store, 60000)
     children = subprocess.run(["pgrep", "-P", str(p.pid)], stdout=subprocess.PIPE).stdout.split()
-    assert len(children) == 1 and len(os.listdir(store.path / "tmp")) == 1
+    assert len(children) == 1 and len(os.listdir(store.path / "tmp")) == 2     # what it makes, and what it holds
     p.send_signal(sig)
     p.wait()
     deadline = time.time() + 5

@@ -54,6 +54,16 @@ def small_bundle():
                                          ROOT / "bundle/tar_guard.c", ROOT / "bundle/tar_sparse.c"], config)
 
 
+def quota_stage(mib):
+    """The test program with a quota of so many MiB on the store, as Kconfig gives it."""
+    config = BUILD / "tests/quota"
+    config.mkdir(parents=True, exist_ok=True)
+    text = re.sub(r"(#define CONFIG_STORE_QUOTA_MIB) \d+", r"\1 %d" % mib, (BUILD / "config.h").read_text())
+    if not (config / "config.h").exists() or (config / "config.h").read_text() != text:
+        (config / "config.h").write_text(text)
+    return link_program("quota-stage", [ROOT / "tests/tools/stage.c", ROOT / "bundle/store_layer.c"], config)
+
+
 def sha(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -125,10 +135,10 @@ class Store:
         self.scratch = self.path.parent / (self.path.name + ".scratch")
         self.scratch.mkdir(exist_ok=True)
         self.chains, self.diffs, self.blobs = [], [], []
-        self.bundle = BUNDLE
+        self.bundle, self.tool = BUNDLE, stage_tool
 
     def run(self, *argv):
-        done = subprocess.run([stage_tool(), *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+        done = subprocess.run([self.tool(), *map(str, argv)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
         if done.returncode == 1:
             raise Refused(done.stdout.decode().strip())
         assert done.returncode == 0, (argv, done)
