@@ -11,6 +11,8 @@
 #include "layer_list.h"
 #include "store.h"
 
+enum { LOCK_MS = 10000 };
+
 struct verify {
 	struct store *store;
 	unsigned images, layers;
@@ -51,20 +53,43 @@ static long compare(struct verify *v, const char *name, struct err *e)
 	return wrong;
 }
 
+static void close_lock(int lock)
+{
+	if (lock >= 0)
+		close(lock);
+}
+
+static bool is_indexed(struct store *s, const struct digest *chain)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), STORE_LAYERS "/%s", digest_text(chain).text + 7);
+	return faccessat(store_fd(s), path, F_OK, 0) == 0;
+}
+
 static int verify_layer(void *to, const struct digest *chain)
 {
 	struct verify *v = to;
 	struct store_layer l;
 	struct err e = { "" };
 	long wrong;
+	/* So that gc does not take it away under our eyes; a disk that is read-only has no gc either. */
+	int lock = store_lock(v->store, false, LOCK_MS, NULL);
 
 	v->layers++;
+	if (!is_indexed(v->store, chain)) {
+		v->layers--;	/* it went since the index was read */
+		close_lock(lock);
+		return 0;
+	}
 	if (store_layer_read(v->store, chain, &l) < 0) {
+		close_lock(lock);
 		printf("layer of chain %s: its index entry or its directory is damaged: pull its image again\n", digest_text(chain).text);
 		v->wrong++;
 		return 0;
 	}
 	wrong = compare(v, l.name, &e);
+	close_lock(lock);
 	if (wrong < 0)
 		printf("layer %s: %s\n", l.name, e.text);
 	v->wrong += wrong < 0 ? 1 : wrong;

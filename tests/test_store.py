@@ -257,15 +257,16 @@ def test_gc_again_and_again_beside_pulls(store):
     for n in range(4):
         store.put(make_tar(item("f%d" % n, os.urandom(3000))))
     slots(store, app=store.image())
-    gc = subprocess.Popen(["sh", "-c", "while :; do \"$0\" gc --store \"$1\" || exit 1; done", BUNDLE, store.path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    gc = subprocess.Popen(["sh", "-c", "while [ ! -e \"$2\" ]; do \"$0\" gc --store \"$1\" || exit 1; done", BUNDLE, store.path, store.scratch / "end"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         for n in range(8):
             slow = Slowly(store, make_tar(item("g%d" % n, os.urandom(30000)), item("f0", b"%d" % n)))
             slow.finish()
             slow.fifo.unlink()
+            bundle("verify", "--store", store.path)
         assert gc.poll() is None, gc.stderr.read()
     finally:
-        gc.kill()
+        (store.scratch / "end").touch()
         gc.wait()
     assert "1 images, " in bundle("verify", "--store", store.path)
 
