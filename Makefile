@@ -41,7 +41,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 # V=1 shows the commands.
 $(V).SILENT:
 
-.PHONY: all help setup unit check check-full size pytest bench run host image vendor licences clean menuconfig defconfig boards-check $(TARGETS)
+.PHONY: all soak help setup unit check check-full size pytest bench run host image vendor licences clean menuconfig defconfig boards-check $(TARGETS)
 
 all: $(PROGRAMS) $(B)/coracle
 	echo "built $(PROGRAMS)"
@@ -144,6 +144,8 @@ image: setup
 	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC))
 boards-check: setup
 	$(PYTHON) -m pytest -q tests/boards
+soak: setup all
+	SOAK_S=$(or $(T),3600) $(PYTHON) -m pytest -q -s tests/boards/test_soak.py
 vendor:
 	deps/fetch vendor
 	echo "vendor/ holds every source of deps/lock; build offline: make VENDOR=vendor"

@@ -149,7 +149,7 @@ static void make_status(struct pid1 *p)
 	int fd, read_fd;
 	size_t len;
 
-	p->status = status_make(&p->status_read_fd);
+	p->status = status_make(&p->status_fd, &p->status_read_fd);
 	if (!p->status) {
 		plog("status record: %s; `coracle status` will not work", strerror(errno));
 		p->status = &fallback;
@@ -160,7 +160,10 @@ static void make_status(struct pid1 *p)
 	if (ring_make("coracle-log", CONFIG_LOG_RING_KIB, &fd, &read_fd) == 0) {
 		p->log = ring_map(fd, 1, &len);
 		p->log_read_fd = read_fd;
-		close(fd);
+		p->log_fd = fd;
+		/* Touched now, so that PID 1's resident memory does not grow with the lines to come. */
+		for (uint32_t at = 0; p->log && at < p->log->size; at += 4096)
+			p->log->data[at] = 0;
 	}
 	p->status->boot_ms = text_now_ms();
 	text_copy(p->status->hostname, sizeof(p->status->hostname), p->conf.hostname);
@@ -179,7 +182,7 @@ static void empty(struct pid1 *p)
 	for (unsigned i = 0; i < CONFIG_UNITS_MAX; i++)
 		p->units[i].report_fd = p->units[i].notify_fd = p->units[i].health.out_fd = -1;
 	text_copy(p->etc_dir, sizeof(p->etc_dir), "/etc/coracle");
-	p->console_fd = p->dhcpcd_err.fd = p->watchdog.fd = -1;
+	p->console_fd = p->dhcpcd_err.fd = p->watchdog.fd = p->kmsg_fd = p->log_fd = -1;
 }
 
 /* Kernel messages below "warning" do not belong between a technician's keys. */
@@ -196,7 +199,6 @@ void boot(struct pid1 *p, int argc, char **argv)
 {
 	bool is_moved = false;
 	char path[192];
-	int kmsg_fd = -1;
 
 	empty(p);
 	umask(022);
@@ -226,8 +228,8 @@ void boot(struct pid1 *p, int argc, char **argv)
 	p->console_fd = open_console(&p->conf, p->is_board);
 	make_status(p);
 	if (p->is_board)
-		kmsg_fd = open("/dev/kmsg", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-	plog_open(p->log, p->console_fd, kmsg_fd);
+		p->kmsg_fd = open("/dev/kmsg", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	plog_open(p->log, p->console_fd, p->kmsg_fd);
 	plog("coracle-init %s", CORACLE_VERSION);
 	for (unsigned i = 0; i < p->conf.errors && i < BOARD_CONF_ERRORS; i++)
 		plog("%s", p->conf.error[i]);

@@ -234,6 +234,8 @@ static int run(const char *command, const struct client_args *a)
 		return show_images(a);
 	if (!strcmp(command, "version"))
 		return show_version(a);
+	if (!strcmp(command, "reexec"))
+		return change(a, CONTROL_REEXEC);
 	if (!strcmp(command, "reboot"))
 		return change(a, CONTROL_REBOOT);
 	if (!strcmp(command, "poweroff"))

@@ -171,6 +171,11 @@ static int serve(struct pid1 *p, const struct control_request *q, bool is_root, 
 		shutdown_begin(p, STATUS_POWER_REBOOT, "factory reset");
 		snprintf(r->text, sizeof(r->text), "erasing %s and rebooting", p->status->data_dir);
 		return -1;
+	case CONTROL_REEXEC:
+		if (!job_count(p, JOB_REEXEC, -1) && !job_run_reexec(p))
+			return refuse(r, -EAGAIN, "%s", "no place for another job; try again");
+		snprintf(r->text, sizeof(r->text), "looking at %s/coracle-init; `log` says what comes of it", p->bin_dir);
+		return -1;
 	case CONTROL_NETWORK:
 		board_net_changed(p, q->text);
 		return -1;

@@ -25,6 +25,7 @@ enum control_command {
 	CONTROL_REBOOT,
 	CONTROL_POWEROFF,
 	CONTROL_RESET,		/* name: the board's own, as confirmation; erases the data partition, reboots */
+	CONTROL_REEXEC,		/* the coracle-init that lies on disk now takes over */
 	CONTROL_NETWORK,	/* text: what happened; pulls that failed are tried again now */
 };
 

@@ -172,6 +172,7 @@ void helper_close_others(struct pid1 *p)
 	close(p->control_fd);
 	close(p->dhcpcd_err.fd);
 	close(p->watchdog.fd);
+	close(p->kmsg_fd);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		if (p->clients[i].fd >= 0)
 			close(p->clients[i].fd);

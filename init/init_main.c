@@ -15,6 +15,7 @@
 #include "dhcp_script.h"
 #include "loop.h"
 #include "pid1.h"
+#include "reexec.h"
 #include "run.h"
 
 static struct pid1 pid1;
@@ -45,8 +46,11 @@ int main(int argc, char **argv)
 		return dhcp_script_main();
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		return run_main(argc - 1, argv + 1);
+	if (argc == 3 && !strcmp(argv[1], "--check-state"))
+		return reexec_check((int)strtoul(argv[2], NULL, 10));
 	if (getpid() == 1) {
-		boot(&pid1, argc, argv);
+		if (argc != 3 || strcmp(argv[1], "--state") != 0 || !reexec_resume(&pid1, (int)strtoul(argv[2], NULL, 10)))
+			boot(&pid1, argc, argv);
 		loop_run(&pid1);
 	}
 	fprintf(stderr, "coracle-init is process 1 of a board, or of a pid namespace (host=yes in board.conf):\n"

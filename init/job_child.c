@@ -15,6 +15,7 @@
 #include "data_mount.h"
 #include "netcfg.h"
 #include "pid1.h"
+#include "reexec.h"
 #include "spawn.h"
 #include "text.h"
 
@@ -162,6 +163,8 @@ int job_child(void *arg)
 		return run_pull(p, &p->units[c->unit]);
 	case JOB_PREPARE:
 		return run_prepare(p, &p->units[c->unit]);
+	case JOB_REEXEC:
+		return reexec_job(p);
 	case JOB_RESETS:
 		return resets_job(p, p->resets_job);
 	case JOB_SYNC:

@@ -19,6 +19,7 @@
 #include "job_child.h"
 #include "pid1.h"
 #include "plog.h"
+#include "reexec.h"
 #include "spawn.h"
 #include "sup.h"
 #include "text.h"
@@ -26,7 +27,7 @@
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "reexec",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -169,6 +170,11 @@ bool job_run_resets(struct pid1 *p)
 	return run(p, JOB_RESETS, -1, false, false);
 }
 
+bool job_run_reexec(struct pid1 *p)
+{
+	return run(p, JOB_REEXEC, -1, false, false);
+}
+
 bool job_run_units(struct pid1 *p, bool has_store)
 {
 	return run(p, JOB_UNITS, -1, true, has_store);
@@ -289,6 +295,8 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	leave(j);	/* the place is free before the next job is thought of */
 	if (ended.kind == JOB_PULL || ended.kind == JOB_PREPARE)
 		sup_job_ended(p, (unsigned)ended.unit, ended.kind, code, &ended.result, text, memfd);
+	else if (ended.kind == JOB_REEXEC)
+		reexec_checked(p, code, text);
 	else if (ended.kind == JOB_RESETS)
 		resets_ended(p, code, &ended.result, text);
 	else

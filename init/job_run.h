@@ -15,7 +15,7 @@
 #include "job.h"
 #include "lines.h"
 
-enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW };
+enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_REEXEC };
 
 enum { JOBS_MAX = 8, JOB_ARGS_MAX = 32 };
 
@@ -41,6 +41,7 @@ bool job_run_mount(struct pid1 *p);
 bool job_run_grow(struct pid1 *p);
 bool job_run_net(struct pid1 *p);
 bool job_run_resets(struct pid1 *p);
+bool job_run_reexec(struct pid1 *p);
 bool job_run_sync(struct pid1 *p, bool umounts);
 bool job_run_units(struct pid1 *p, bool has_store);
 bool job_run_pull(struct pid1 *p, unsigned unit);

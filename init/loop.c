@@ -20,6 +20,7 @@
 #include "notify.h"
 #include "pid1.h"
 #include "plog.h"
+#include "reexec.h"
 #include "shutdown.h"
 #include "sup.h"
 #include "text.h"
@@ -217,5 +218,6 @@ _Noreturn void loop_run(struct pid1 *p)
 		p->now_ms = text_now_ms();
 		dispatch(p, &polled);
 		reap(p);
+		reexec_now(p);
 	}
 }

@@ -83,6 +83,8 @@ struct pid1 {
 	int status_read_fd;
 	struct ring *log;
 	int log_read_fd;
+	int status_fd, log_fd, kmsg_fd;	/* what is mapped, for the program after this one; the kernel's log */
+	bool is_reexec_due;
 	int signal_fd, control_fd, console_fd;
 	struct client clients[CONTROL_CLIENTS];
 	struct job jobs[JOBS_MAX];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * strstr(3), gmtime_r(3), setuid(2), setgid(2), setresuid(2), setresgid(2) and setgroups(2) of this program, in place of the C library's:
- * which are made for long texts, for all of time, and for threads, and cost 4 KB. The same results for what is asked here.
+ * strstr(3), gmtime_r(3), clock_gettime(2), fork(2), setuid(2), setgid(2), setresuid(2), setresgid(2) and setgroups(2) of this program, in
+ * place of the C library's: which are made for long texts, for all of time, for the vdso, and for threads, and cost 6 KB. The same results
+ * for what is asked here; there are no threads and no handlers around a fork.
  */
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -17,6 +19,12 @@ enum { SETUID = SYS_setuid32, SETGID = SYS_setgid32, SETGROUPS = SYS_setgroups32
 #else
 enum { SETUID = SYS_setuid, SETGID = SYS_setgid, SETGROUPS = SYS_setgroups, SETRESUID = SYS_setresuid,
 	SETRESGID = SYS_setresgid };
+#endif
+
+#ifdef SYS_clock_gettime64
+enum { CLOCK_GETTIME = SYS_clock_gettime64 };
+#else
+enum { CLOCK_GETTIME = SYS_clock_gettime };
 #endif
 
 char *strstr(const char *text, const char *what)
@@ -52,6 +60,22 @@ struct tm *gmtime_r(const time_t *t, struct tm *tm)
 	tm->tm_sec = rest % 60;
 	tm->tm_wday = (int)((days + 3) % 7);
 	return tm;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+	long long now[2];	/* the kernel's timespec with 64-bit times, on every architecture */
+
+	if (syscall(CLOCK_GETTIME, clock, now) < 0)
+		return -1;
+	t->tv_sec = (time_t)now[0];
+	t->tv_nsec = (long)now[1];
+	return 0;
+}
+
+pid_t fork(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
 int setresuid(uid_t r, uid_t e, uid_t s)

@@ -11,7 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct status *status_make(int *read_fd)
+struct status *status_map(int fd)
+{
+	struct status *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (s == MAP_FAILED)
+		return NULL;
+	return s->magic == STATUS_MAGIC && s->format == STATUS_FORMAT && s->size == sizeof(*s) ? s : NULL;
+}
+
+struct status *status_make(int *out, int *read_fd)
 {
 	int fd = memfd_create("coracle-status", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct status *s;
@@ -25,7 +34,7 @@ struct status *status_make(int *read_fd)
 		s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	*read_fd = s == MAP_FAILED ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-	close(fd);
+	*out = fd;
 	if (*read_fd < 0)
 		return NULL;
 	s->magic = STATUS_MAGIC;

@@ -68,8 +68,11 @@ struct status {
 	struct status_unit unit[CONFIG_UNITS_MAX];
 };
 
-/* Makes and maps it; *READ_FD is for handing out. NULL with errno set. Once, at boot. */
-struct status *status_make(int *read_fd);
+/* Makes and maps it; *FD is it, *READ_FD for handing out. NULL with errno set. Once, at boot. */
+struct status *status_make(int *fd, int *read_fd);
+
+/* Maps one that is there already; NULL where it is none of this version. */
+struct status *status_map(int fd);
 
 /* PID 1: around every change. */
 void status_begin(struct status *s);

@@ -6,6 +6,8 @@
  *   flood         prints for ever                           signal N      dies of it
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
+ *   leak          takes memory until it is killed           bomb          forks without end
+ *   watch PROC    prints, every second, what PROC/1/status says of PID 1's memory, and how many zombies there are
  *   count N US    prints "number I" N times, US microseconds apart, each in two writes
  *   half A MS B   prints A, and MS later B and the end of the line
  *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64)
@@ -14,6 +16,7 @@
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -121,6 +124,39 @@ static int stall(const char *proc)
 	return 0;
 }
 
+/* The number behind KEY in PROC/PID/status; for "State:" the letter. */
+static long field(const char *proc, const char *pid, const char *key)
+{
+	char path[300], line[256];
+	long n = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s/status", proc, pid);
+	f = fopen(path, "r");
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			n = !strcmp(key, "State:") ? line[7] : atol(line + strlen(key));
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void watch(const char *proc)
+{
+	for (;; sleep(1)) {
+		DIR *d = opendir(proc);
+		long zombies = 0;
+
+		for (struct dirent *e; d && (e = readdir(d));)
+			if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && field(proc, e->d_name, "State:") == 'Z' &&
+			    field(proc, e->d_name, "PPid:") == 1)
+				zombies++;
+		if (d)
+			closedir(d);
+		printf("rss %ld data %ld zombies %ld\n", field(proc, "1", "VmRSS:"), field(proc, "1", "VmData:"), zombies);
+	}
+}
+
 static void serve(int port, int good)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -177,6 +213,20 @@ int main(int argc, char **argv)
 			printf("ber %d\n", i);
 			usleep((useconds_t)(argc > 3 ? atoi(argv[3]) : 0));
 		}
+	} else if (!strcmp(what, "watch")) {
+		watch(arg);
+	} else if (!strcmp(what, "leak")) {
+		for (;;) {
+			char *at = malloc(65536);
+
+			if (at)
+				memset(at, 1, 65536);
+			usleep(2000);
+		}
+	} else if (!strcmp(what, "bomb")) {
+		for (;;)
+			if (fork() < 0)
+				usleep(1000);
 	} else if (!strcmp(what, "half")) {
 		setvbuf(stdout, NULL, _IONBF, 0);
 		printf("%s", arg);

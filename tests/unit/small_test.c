@@ -4,11 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <cmocka.h>
 
 #define strstr own_strstr
 #define gmtime_r own_gmtime_r
+#define clock_gettime own_clock_gettime
+#define fork own_fork
 #define setresuid own_setresuid
 #define setresgid own_setresgid
 #define setuid own_setuid
@@ -58,11 +61,29 @@ static void days(void **state)
 	}
 }
 
+static void the_clock_goes_and_a_fork_returns_twice(void **state)
+{
+	struct timespec a, b;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(own_clock_gettime(CLOCK_BOOTTIME, &a), 0);
+	pid = own_fork();
+	if (pid == 0)
+		_exit(7);
+	assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7);
+	assert_int_equal(own_clock_gettime(CLOCK_BOOTTIME, &b), 0);
+	assert_true(a.tv_sec > 0 && (b.tv_sec > a.tv_sec || (b.tv_sec == a.tv_sec && b.tv_nsec > a.tv_nsec)));
+	assert_int_equal(own_clock_gettime(9999, &a), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(places),
 		cmocka_unit_test(days),
+		cmocka_unit_test(the_clock_goes_and_a_fork_returns_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
