@@ -51,7 +51,7 @@ help:
 	echo "make TARGET=T        for x86_64, aarch64 or armv7"
 	echo "make run [BOARD=B]   boot a QEMU board at its console: $(notdir $(wildcard boards/qemu-*))"
 	echo "make host            the same without QEMU, in namespaces"
-	echo "make image BOARD=B   a disk image to flash, $(O)/B/B.img; ETC=DIR becomes its /etc/coracle"
+	echo "make image BOARD=B   a disk image to flash, $(O)/B/B.img; ETC=DIR becomes its /etc/coracle; PRELOAD=oci-archive:UNIT.tar"
 	echo "make check           every test; closes with 'N passed, N failed'; BOARD=B: boots that board, in all tests"
 	echo "make check-full      the same, with what takes longer than CI has"
 	echo "make unit | pytest   the unit tests; the system tests"
@@ -141,7 +141,7 @@ host: setup all
 	tests/demo/host.sh
 image: setup
 	. boards/$(BOARD)/board && $(MAKE) --no-print-directory TARGET=$$TARGET all
-	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC))
+	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC)) $(PRELOAD:%=--preload %)
 boards-check: setup
 	$(PYTHON) -m pytest -q tests/boards
 soak: setup all

@@ -9,6 +9,7 @@
 
 struct options {
 	const char *command, *store_dir, *policy_file, *text;	/* TEXT: the reference as written */
+	const char *preload;	/* NULL, or an archive that is tried first where it is there */
 	struct access access;
 	struct platform platform;
 	int result_fd;		/* -1: no job */

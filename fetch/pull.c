@@ -150,6 +150,43 @@ static int finish(struct pull *p, int code, const struct err *e)
 	return code ? 1 : 0;
 }
 
+static void leave(struct pull *p)
+{
+	registry_free(p->registry);
+	store_close(p->store);
+	find_free(&p->found);
+	if (p->bundle_exe >= 0)
+		close(p->bundle_exe);
+	p->registry = NULL;
+	p->store = NULL;
+	p->bundle_exe = -1;
+}
+
+/* An archive that came with the disk, admitted as from anywhere under the policy of its path. It is used once: gone when the store holds
+ * what was in it, under another name when it was refused, so that no later pull goes back to it. */
+static int pull_preload(struct pull *p)
+{
+	const char *asked = p->o.text, *file = p->o.preload;
+	char text[4200], aside[4200];
+	struct err e = { "" };
+	int r;
+
+	snprintf(text, sizeof(text), "oci-archive:%s", file);
+	p->o.text = text;
+	r = pull(p, &e);
+	p->o.text = asked;
+	if (r == 0) {
+		if (unlink(file) < 0)
+			fprintf(stderr, "coracle-fetch: %s: not removed: %s\n", file, strerror(errno));
+		return 0;
+	}
+	leave(p);
+	snprintf(aside, sizeof(aside), "%s.refused", file);
+	fprintf(stderr, "coracle-fetch: %s: %s%s; %s is asked\n", file, e.text,
+		outcome(r) == JOB_REFUSED && rename(file, aside) == 0 ? ": kept as .refused" : "", asked);
+	return r;
+}
+
 int pull_main(int argc, char **argv)
 {
 	static struct pull p;
@@ -161,10 +198,9 @@ int pull_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	progress_init(&p.progress, p.o.result_fd, p.o.is_json);
 	p.bundle_exe = -1;
-	r = pull(&p, &e);
+	if (!p.o.preload || access(p.o.preload, R_OK) < 0 || pull_preload(&p) < 0)
+		r = pull(&p, &e);
 	r = finish(&p, r, &e);
-	registry_free(p.registry);
-	store_close(p.store);
-	find_free(&p.found);
+	leave(&p);
 	return r;
 }

@@ -23,7 +23,7 @@ struct args {
 	char *v[JOB_ARGS_MAX];
 	unsigned len;
 	char path[192], auth[192], etc_units[160], data_units[160], ref[UNIT_IMAGE_MAX + 16], policy[160],
-		certs[160];
+		certs[160], preload[256];
 };
 
 int job_say(unsigned code, const char *text)
@@ -111,6 +111,9 @@ static int run_pull(const struct pid1 *p, const struct unit *u)
 		add(&a, "--authfile");
 		add(&a, auth);
 	}
+	snprintf(a.preload, sizeof(a.preload), "%s/preload/%s.tar", p->status->data_dir, u->entry.name);
+	add(&a, "--preload");
+	add(&a, a.preload);
 	add(&a, "--cert-dir");
 	add(&a, a.certs);
 	if (u->entry.refuses_secrets)

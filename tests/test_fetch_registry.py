@@ -465,6 +465,35 @@ def test_stick_is_no_more_trusted_than_a_registry(registry, image, layout, stick
     assert "No such file" in stick("oci:%s/none:1" % layout, False).err
 
 
+def test_preload(registry, image, layout, run, programs, workdir, store):
+    """Used once under the policy of its path; what is refused is set aside, and the registry asked."""
+    path = pack(layout, workdir / "many.tar")
+    rule = {"type": "sigstoreSigned", "keyPath": str(registry.key().pub)}
+    signed = dict(rule, signedIdentity={"type": "exactRepository", "dockerRepository": registry.host + "/demo/many"})
+    docker = {registry.host + "/demo/many": [dict(rule, signedIdentity={"type": "matchRepository"})]}
+
+    def pull(transports, ok=True):
+        (workdir / "policy.json").write_text(json.dumps({"default": [{"type": "reject"}], "transports": transports}))
+        shutil.rmtree(store, ignore_errors=True)
+        store.mkdir()
+        return run(programs.fetch, "pull", "--store", store, "--policy", workdir / "policy.json", "--authfile",
+                   registry.login_file(workdir / "login.json"), "--cert-dir", registry.certs_dir(workdir / "certs.d"), "--preload", path,
+                   registry.host + "/demo/many:1", ok=ok)
+
+    before = len(registry.requests_seen())
+    assert pull({"oci-archive": {str(path): [signed]}}).out.strip() == image.digest
+    assert len(registry.requests_seen()) == before and not path.exists()
+
+    assert pull({"docker": docker}).out.strip() == image.digest             # not there: as if it had not been asked for
+    pack(layout, path)
+    done = pull({"docker": docker})                                         # no policy lets the path in
+    assert done.out.strip() == image.digest and "kept as .refused" in done.err
+    assert not path.exists() and (workdir / "many.tar.refused").exists()
+    path.write_bytes(b"noise")
+    done = pull({"oci-archive": {str(path): [signed]}, "docker": {}}, ok=False)
+    assert "kept as .refused" in done.err and "the policy" in done.err
+
+
 @pytest.mark.parametrize("spoil,word", [
     (lambda data: data[:len(data) // 2], "not a tar, or cut short"), (lambda data: b"", "no index.json"), (lambda data: b"PK\3\4" * 300, "not a tar"),
     (lambda data: __import__("gzip").compress(data), "compressed archive"), (lambda data: data[:1536 + 124] + b"9" * 12 + data[1536 + 136:], "not a tar"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""image.py BOARD [--out DIR] [--etc DIR] [--host NAME=ADDRESS]... [--data MIB]: makes O/BOARD/BOARD.img, to be written to a disk or
+"""image.py BOARD [--out DIR] [--etc DIR] [--host NAME=ADDRESS]... [--data MIB] [--preload [UNIT=]oci-archive:FILE]...: makes O/BOARD/BOARD.img, to be written to a disk or
 card as it is (dd, bmaptool, USB imagers). common/LAYOUT.cfg (LAYOUT of boards/BOARD/board) is its layout for genimage; the parts are made here: the
-system of slot a, an empty data partition, what the provisioning partition says about itself."""
+system of slot a, the data partition, what the provisioning partition says about itself."""
 import argparse, gzip, os, pathlib, shutil, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kernel, pack, uki
@@ -35,18 +35,31 @@ def uboot(board, about, work, vmlinuz, initramfs):
                                         "\tappend %s coracle.slot=a\n" % about["CMDLINE"])
 
 
+def preloads(work, words):
+    """NAME=oci-archive:FILE, or oci-archive:FILE where FILE is NAME.tar: the unit NAME's image, at /data/preload/NAME.tar of the board."""
+    folder = work / "data/preload"
+    folder.mkdir(parents=True)
+    for word in words:
+        name, _, archive = word.rpartition("oci-archive:")
+        path = pathlib.Path(archive)
+        if not path.is_file() or (name and not name.endswith("=")) or word == archive:
+            raise SystemExit("image: PRELOAD=%s: want oci-archive:FILE, or UNIT=oci-archive:FILE" % word)
+        shutil.copy(path, folder / ((name[:-1] or path.stem) + ".tar"))
+    return sum(p.stat().st_size for p in folder.iterdir())
+
+
 def data(work, mib):
-    """An empty ext4 that can grow online to a thousand times its size."""
+    """An ext4 that can grow online to a thousand times its size; in it what was preloaded."""
     with open(work / "data.ext4", "wb") as f:
         f.truncate(mib << 20)
-    run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-L", "coracle-data", "-E", "root_owner=0:0,resize=%d" % (mib * 256 * 1000),
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-L", "coracle-data", "-E", "root_owner=0:0,resize=%d" % (mib * 256 * 1000), "-d", work / "data",
         work / "data.ext4")
 
 
 SYSTEM = {"gpt-uefi": uefi, "gpt-uboot": uboot}
 
 
-def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None):
+def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None, preload=()):
     """As the command line. Returns the image's path."""
     about = pack.settings(board)
     if "LAYOUT" not in about:
@@ -62,7 +75,8 @@ def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None
         (work / "README.TXT").write_text((pack.BOARDS / "common/provision.txt").read_text().replace("\n", "\r\n"))
         (work / "EMPTY.TXT").write_text("The other system slot: empty until an update fills it.\r\n")
         SYSTEM[about["LAYOUT"]](board, about, work, vmlinuz, work / "initramfs")
-        data(work, data_mib)
+        size = preloads(work, preload)
+        data(work, data_mib + 3 * (size >> 20))
         run("genimage", "--config", pack.BOARDS / ("common/%s.cfg" % about["LAYOUT"]), "--rootpath", work / "root", "--tmppath", work / "tmp", "--inputpath", work,
             "--outputpath", work / "made", env=dict(ENV, EFI=about.get("EFI", "").upper()))
         os.replace(work / "made/disk.img", out / (board + ".img"))
@@ -75,7 +89,8 @@ if __name__ == "__main__":
     args.add_argument("--out")
     args.add_argument("--etc")
     args.add_argument("--host", action="append", default=[])
+    args.add_argument("--preload", action="append", default=[])
     args.add_argument("--data", type=int, default=DATA_MIB)
     got = args.parse_args()
-    made = make(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host], got.out, got.data)
+    made = make(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host], got.out, got.data, preload=got.preload)
     print("image: %s, %.1f MB, %.1f MB of it written" % (made, made.stat().st_size / 1e6, made.stat().st_blocks * 512 / 1e6))

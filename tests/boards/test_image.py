@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Images to flash: what is in them, and that the board's firmware boots each from the disk alone, to a running unit."""
-import json, os, subprocess
+import json, os, subprocess, tarfile
 import pytest
 import board as board_kit
 import image
+import keys
 
 PATH = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 IMAGES = sorted(p.parent.name for p in image.pack.BOARDS.glob("*/board") if "LAYOUT" in image.pack.settings(p.parent.name))
@@ -50,3 +51,36 @@ def test_an_image_boots_from_the_disk_alone(name, etc, tmp_path):
     assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
     subprocess.run(["e2fsck", "-fn", "%s?offset=%d" % (disk, parts["coracle-data"]["start"] * 512)], check=True,
                    stdout=subprocess.DEVNULL, env=PATH)
+
+
+def archive(registry, to):
+    """The demo's image with its signature, as skopeo copies both into one layout, in a tar."""
+    layout, args = to.with_suffix(".layout"), ("--src-authfile", registry.login_file(to.with_suffix(".login")), "--src-cert-dir",
+                                               registry.certs_dir(to.with_suffix(".certs")) / registry.host)
+    for tag, name in (("1", "1"), (registry.digest("demo/hello").replace(":", "-") + ".sig",) * 2):
+        keys.run("skopeo", "copy", "-q", "--all", "--insecure-policy", *args, "docker://%s/demo/hello:%s" % (registry.host, tag),
+                 "oci:%s:%s" % (layout, name))
+    with tarfile.open(to, "w") as tar:
+        for path in sorted(layout.rglob("*")):
+            tar.add(path, path.relative_to(layout), recursive=False)
+    return to
+
+
+def test_a_preloaded_card_needs_no_network(etc, registry, tmp_path):
+    """PRELOAD=oci-archive:hello.tar: no network card; the archive is admitted by its signature, and used up."""
+    own = tmp_path / "etc"
+    subprocess.run(["cp", "-r", etc, own], check=True)
+    policy = json.loads((own / "policy.json").read_text())
+    policy["transports"]["oci-archive"] = {"/data/preload/%s.tar" % unit: [{
+        "type": "sigstoreSigned", "keyPath": "/etc/coracle/keys/cosign.pub", "signedIdentity": {
+            "type": "exactRepository", "dockerRepository": "registry.demo:%d/demo/%s" % (registry.port, unit)}}]
+        for unit in ("hello", "unsigned")}
+    (own / "policy.json").write_text(json.dumps(policy))
+    tar = archive(registry, tmp_path / "hello.tar")
+    disk = image.make("qemu-aarch64", own, out=tmp_path, preload=["oci-archive:%s" % tar, "unsigned=oci-archive:%s" % tar])
+    with board_kit.Board(tmp_path, own, disk, "qemu-aarch64", is_image=True, net=False) as board:
+        hello = board.wait_unit("hello", "running", timeout=240)
+        assert hello["signer"] == "/etc/coracle/keys/cosign.pub" and hello["digest"]
+        board.wait_says("log", r"(?s)preload/unsigned.tar: .*kept as .refused", timeout=120)    # signed, but for another repository
+        assert board.unit("unsigned")["state"] != "running"
+        assert board.poweroff() == 0
