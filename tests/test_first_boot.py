@@ -26,11 +26,12 @@ def pull(registry, demo_image, programs, trust, run):
 
 @pytest.fixture
 def bundle(pull, workdir, programs, run):
-    """The unit's bundle, its rootfs mounted at rootfs/."""
-    store, folder = workdir / "store", workdir / "bundle"
+    """The unit's bundle, its rootfs mounted at rootfs/; with the host's ids, so that owners can be compared."""
+    store, folder, unit = workdir / "store", workdir / "bundle", workdir / "hello.container"
     store.mkdir()
+    unit.write_text(UNIT.read_text().replace("[Container]\n", "[Container]\nUserNS=host\n"))
     digest = pull(store, "hello").out.strip()
-    run(programs.bundle, "create", "--store", store, "--unit", UNIT, digest, folder)
+    run(programs.bundle, "create", "--store", store, "--unit", unit, digest, folder)
     run(programs.bundle, "mount", folder)
     yield folder
     run(programs.bundle, "umount", folder)
