@@ -183,10 +183,13 @@ class Board:
         return self.coracle("log").stdout
 
     def wait(self, what, name="", timeout=60):
-        """Until WHAT() is true; its value."""
+        """Until WHAT() is true; its value. A unit that is not in the table yet (status() gives None) is waited for too."""
         end = time.monotonic() + timeout
         while True:
-            value = what()
+            try:
+                value = what()
+            except TypeError:
+                value = None
             if value:
                 return value
             if time.monotonic() > end:
