@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs the unit tests (cmocka programs) and the system tests (pytest), and closes with one line of counts."""
-import os, re, subprocess, sys
+"""Runs the unit tests (cmocka programs) and the system tests (pytest), tells the seconds of each file of tests, and closes with
+one line of counts."""
+import collections, os, re, subprocess, sys, time
+import xml.etree.ElementTree as xml
 
 O = os.environ.get("O", "build")
 only = sys.argv[1] if len(sys.argv) > 1 else None
@@ -26,9 +28,19 @@ def unit():
             print(out[-3000:])
 
 
+def seconds_of_files(report):
+    """Where the time of a run went: CONTRIBUTING.md has the table."""
+    files = collections.Counter()
+    for case in xml.parse(report).iter("testcase"):
+        files[case.get("classname").replace(".", "/") + ".py"] += float(case.get("time"))
+    for name, seconds in files.most_common():
+        print("%6.0f s  %s" % (seconds, name))
+
+
 def system():
     global passed, failed, skipped
-    run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "tests"], stdout=subprocess.PIPE,
+    report = os.path.join(O, "pytest.xml")
+    run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--junitxml", report, "tests"], stdout=subprocess.PIPE,
                            text=True, errors="replace")
     tail = ""
     for line in run.stdout:
@@ -41,11 +53,15 @@ def system():
     skipped += count.get("skipped", 0)
     wrong = count.get("failed", 0) + count.get("error", 0) + count.get("errors", 0)
     failed += wrong if wrong else (1 if code else 0)
+    if os.path.exists(report):
+        seconds_of_files(report)
 
 
+begun = time.monotonic()
 if only != "--pytest":
     unit()
 if only != "--unit":
     system()
+print("tests: %.1f minutes" % ((time.monotonic() - begun) / 60))
 print("%d passed, %d failed%s" % (passed, failed, ", %d skipped" % skipped if skipped else ""))
 sys.exit(1 if failed or not passed else 0)
