@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,4 +309,25 @@ void bundle_make_id(const struct digest *digest, struct span unit_bytes, char ou
 	sum = sha256_end(&h);
 	for (int i = 0; i < BUNDLE_ID_LEN / 2; i++)
 		snprintf(out + 2 * i, 3, "%02x", sum.sha256[i]);
+}
+
+int bundle_make_own(struct bundle_make *m, const char *store_dir, const char *folder, struct span unit_bytes, struct record_build *out,
+	struct bundle_told *told, struct err *e)
+{
+	char store_path[PATH_MAX], path[PATH_MAX + BUNDLE_ID_LEN + 16], id[BUNDLE_ID_LEN + 1];
+	int r;
+
+	if (!realpath(store_dir, store_path))
+		return err_sys(e, errno, "%s", store_dir);
+	bundle_make_id(m->digest, unit_bytes, id);
+	if (folder)
+		snprintf(path, sizeof(path), "%s/%s", folder, id);
+	else
+		snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
+	m->store_path = store_path;
+	m->bundle = path;
+	r = folder ? 0 : file_make_dirs(store_fd(m->store), "bundles", 0755, e);
+	r = r < 0 ? r : bundle_make(m, out, told, e);
+	m->store_path = m->bundle = NULL;
+	return r;
 }

@@ -29,6 +29,11 @@ struct bundle_told {
  * image or unit ask for what cannot be; else the disk. Blocks on it. Changes the working directory. */
 int bundle_make(const struct bundle_make *m, struct record_build *out, struct bundle_told *told, struct err *e);
 
+/* The same in FOLDER/ID, the id being that of image and unit; FOLDER NULL: the store's own bundles/, which is made. Fills the paths of M. STORE_DIR: as
+ * store_open took it. */
+int bundle_make_own(struct bundle_make *m, const char *store_dir, const char *folder, struct span unit_bytes, struct record_build *out,
+	struct bundle_told *told, struct err *e);
+
 /* First 32 hex digits of sha256(digest text, unit file bytes, record format). */
 enum { BUNDLE_ID_LEN = 32 };
 void bundle_make_id(const struct digest *digest, struct span unit_bytes, char out[BUNDLE_ID_LEN + 1]);

@@ -4,12 +4,9 @@
  * that takes no more bytes does not keep a unit from running: the record in memory is what counts.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,32 +75,34 @@ static int change_slot(const struct options *o, struct store *store, struct slot
 	s = slots_get(slots, o->name);
 	if (!s)
 		return err_set(e, -EFBIG, "state/slots: no room for unit %s (CONFIG_UNITS_MAX)", o->name);
-	if (strcmp(s->current, o->digest_text) == 0 && strcmp(s->ref, o->ref) == 0)
+	/* One on trial becomes the current one by a commit alone. */
+	if (strcmp(s->ref, o->ref) == 0 && (strcmp(s->current, o->digest_text) == 0 || strcmp(s->next, o->digest_text) == 0))
 		return 0;
 	if (s->current[0] && strcmp(s->current, o->digest_text) != 0)
 		memcpy(s->previous, s->current, sizeof(s->previous));
+	if (strcmp(s->ref, o->ref) != 0) {	/* the unit was pointed at another image: what was staged or refused was of the one before */
+		memset(s->next, 0, sizeof(s->next));
+		memset(s->refused, 0, sizeof(s->refused));
+		s->tries = 0;
+		s->floor = 0;
+	}
 	span_copy(span_str(o->digest_text), s->current, sizeof(s->current));
 	span_copy(span_str(o->ref), s->ref, sizeof(s->ref));
 	return slots_write(store, slots, e);
 }
 
-/* Other units' prepare jobs change the same file: one at a time. The lock dies with its holder. */
 static int take_slot(const struct options *o, struct store *store, struct err *e)
 {
 	struct slots *slots = malloc(sizeof(*slots));
-	int lock, r = file_make_dirs(store_fd(store), "state", 0755, e);
+	int lock, r;
 
-	if (r < 0 || !slots) {
-		free(slots);
-		return r < 0 ? r : err_sys(e, ENOMEM, "state/slots");
-	}
-	lock = file_open_beneath(store_fd(store), "state", O_RDONLY | O_DIRECTORY, 0);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		r = err_sys(e, lock < 0 ? -lock : errno, "state");
-	else
+	if (!slots)
+		return err_sys(e, ENOMEM, "state/slots");
+	r = lock = slots_lock(store, e);
+	if (lock >= 0) {
 		r = change_slot(o, store, slots, e);
-	if (lock >= 0)
 		close(lock);
+	}
 	free(slots);
 	return r;
 }
@@ -111,32 +110,19 @@ static int take_slot(const struct options *o, struct store *store, struct err *e
 /* Where a bundle is made when the disk takes no new directory: gone with the power, and made again after it. */
 #define SPARE_DIR "/run/coracle/bundles"
 
-static int make_spare(struct bundle_make *m, char *path, size_t size, const char *id, struct record_build *record,
-	struct bundle_told *told, struct err *e)
-{
-	compile_note("%s; the bundle is made in " SPARE_DIR " instead", e->text);
-	e->text[0] = '\0';
-	snprintf(path, size, SPARE_DIR "/%s", id);
-	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(SPARE_DIR, 0755) < 0 && errno != EEXIST))
-		return err_sys(e, errno, SPARE_DIR);
-	return bundle_make(m, record, told, e);
-}
-
 static int make(const struct options *o, struct store *store, const struct unit_file *unit, struct span bytes, struct record_build *record,
 	struct bundle_told *told, struct err *e)
 {
-	char store_path[PATH_MAX], path[PATH_MAX + BUNDLE_ID_LEN + 16], id[BUNDLE_ID_LEN + 1];
-	struct bundle_make m = { .store = store, .store_path = store_path, .digest = &o->digest, .unit = unit, .bundle = path, .may_lack_files = true };
-	int r;
+	struct bundle_make m = { .store = store, .digest = &o->digest, .unit = unit, .may_lack_files = true };
+	int r = bundle_make_own(&m, o->store, NULL, bytes, record, told, e);
 
-	if (!realpath(o->store, store_path))
-		return err_sys(e, errno, "%s", o->store);
-	bundle_make_id(&o->digest, bytes, id);
-	snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
-	r = file_make_dirs(store_fd(store), "bundles", 0755, e);
-	if (r == 0)
-		r = bundle_make(&m, record, told, e);
-	return r == -ENOSPC || r == -EDQUOT || r == -EROFS ? make_spare(&m, path, sizeof(path), id, record, told, e) : r;
+	if (r != -ENOSPC && r != -EDQUOT && r != -EROFS)
+		return r;
+	compile_note("%s; the bundle is made in " SPARE_DIR " instead", e->text);
+	e->text[0] = '\0';
+	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(SPARE_DIR, 0755) < 0 && errno != EEXIST))
+		return err_sys(e, errno, SPARE_DIR);
+	return bundle_make_own(&m, o->store, SPARE_DIR, bytes, record, told, e);
 }
 
 /* Which key let the image in: told again when a unit starts from disk, without a pull before it. */
@@ -191,7 +177,7 @@ static int prepare(const struct options *o, struct bundle_told *told, struct job
 	return r;
 }
 
-static enum job_code outcome(int code)
+enum job_code commands_outcome(int code)
 {
 	switch (code) {
 	case 0:
@@ -223,7 +209,7 @@ int cmd_prepare(int argc, char **argv)
 		return usage();
 	umask(022);	/* base/ is seen by the container's user */
 	code = prepare(&o, &told, &r, &e);
-	r.code = outcome(code);
+	r.code = commands_outcome(code);
 	r.stop_signal = code == 0 ? (uint32_t)told.stop_signal : 0;
 	r.health = told.health;
 	snprintf(r.text, sizeof(r.text), "%s", code < 0 ? e.text : "prepared");

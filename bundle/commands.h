@@ -3,6 +3,11 @@
 #ifndef CORACLE_COMMANDS_H
 #define CORACLE_COMMANDS_H
 
+#include "job.h"
+
+/* What PID 1 is to make of a code of ours. */
+enum job_code commands_outcome(int code);
+
 int cmd_compile(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_grow(int argc, char **argv);
@@ -14,6 +19,7 @@ int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_prepare(int argc, char **argv);
+int cmd_slot(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
 
 #endif

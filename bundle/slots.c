@@ -4,15 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "file.h"
 #include "record.h"
 
-enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1024 + 256 };
+enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1200 + 256 };
 
 static const char path[] = "state/slots", first_line[] = "coracle-slots 1";
 
@@ -38,6 +40,17 @@ static int take_digest(char out[DIGEST_TEXT_LEN + 1], const char *value)
 	return 0;
 }
 
+static int take_refused(struct slot *s, char *value)
+{
+	char *save = NULL;
+	int n = 0;
+
+	for (char *d = strtok_r(value, ",", &save); d; d = strtok_r(NULL, ",", &save))
+		if (n == UNIT_REFUSED_MAX || take_digest(s->refused[n++], d) < 0)
+			return -EUCLEAN;
+	return n ? 0 : -EUCLEAN;
+}
+
 static int take_field(struct slot *s, char *field)
 {
 	char *value = strchr(field, '=');
@@ -55,9 +68,11 @@ static int take_field(struct slot *s, char *field)
 	if (strcmp(field, "next") == 0)
 		return take_digest(s->next, value);
 	if (strcmp(field, "refused") == 0)
-		return take_digest(s->refused, value);
-	if (strcmp(field, "floor") == 0)
-		return span_copy(span_str(strcmp(value, "-") == 0 ? "" : value), s->floor, sizeof(s->floor)) ? 0 : -EUCLEAN;
+		return take_refused(s, value);
+	if (strcmp(field, "floor") == 0) {
+		s->floor = strcmp(value, "-") == 0 ? 0 : strtoull(value, &end, 10);
+		return strcmp(value, "-") == 0 || (*value && !*end) ? 0 : -EUCLEAN;
+	}
 	if (strcmp(field, "tries") == 0) {
 		s->tries = (uint32_t)strtoul(value, &end, 10);
 		return *value && !*end ? 0 : -EUCLEAN;
@@ -135,6 +150,21 @@ static const char *shown(const char *s)
 	return s[0] ? s : "-";
 }
 
+/* Cut is told by the checksum, so SIZE is never reached: SLOTS_FILE_MAX holds the longest line of every unit. */
+static size_t put_unit(char *at, size_t size, const struct slot *x)
+{
+	char floor[24] = "-";
+	size_t n;
+
+	if (x->floor)
+		snprintf(floor, sizeof(floor), "%" PRIu64, x->floor);
+	n = (size_t)snprintf(at, size, "unit %s ref=%s current=%s previous=%s next=%s tries=%u floor=%s refused=%s", x->name, x->ref,
+		shown(x->current), shown(x->previous), shown(x->next), x->tries, floor, shown(x->refused[0]));
+	for (int i = 1; i < UNIT_REFUSED_MAX && x->refused[i][0]; i++)
+		n += (size_t)snprintf(at + n, size - n, ",%s", x->refused[i]);
+	return n + (size_t)snprintf(at + n, size - n, "\n");
+}
+
 int slots_write(struct store *s, const struct slots *slots, struct err *e)
 {
 	char *text = malloc(SLOTS_FILE_MAX);
@@ -147,13 +177,11 @@ int slots_write(struct store *s, const struct slots *slots, struct err *e)
 	for (uint32_t i = 0; i < slots->count; i++) {
 		const struct slot *x = &slots->slot[i];
 
-		if (!x->name[0] || !is_word(x->name) || !is_word(x->ref) || !is_word(x->floor)) {
+		if (!x->name[0] || !is_word(x->name) || !is_word(x->ref)) {
 			free(text);
 			return err_set(e, -EINVAL, "%s: unit %.63s: a name or reference with a blank in it", path, x->name);
 		}
-		at += (size_t)snprintf(text + at, SLOTS_FILE_MAX - at,
-			"unit %s ref=%s current=%s previous=%s next=%s tries=%u floor=%s refused=%s\n", x->name, x->ref,
-			shown(x->current), shown(x->previous), shown(x->next), x->tries, shown(x->floor), shown(x->refused));
+		at += put_unit(text + at, SLOTS_FILE_MAX - at, x);
 	}
 	at += (size_t)snprintf(text + at, SLOTS_FILE_MAX - at, "crc32 %08x\n", record_crc32(0, text, at));
 	r = file_make_dirs(store_fd(s), "state", 0755, e);
@@ -161,6 +189,23 @@ int slots_write(struct store *s, const struct slots *slots, struct err *e)
 		r = file_replace(store_fd(s), path, span_of(text, at), 0644, e);
 	free(text);
 	return r;
+}
+
+int slots_lock(struct store *s, struct err *e)
+{
+	int fd, r = file_make_dirs(store_fd(s), "state", 0755, e);
+
+	if (r < 0)
+		return r;
+	fd = file_open_beneath(store_fd(s), "state", O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return err_sys(e, -fd, "state");
+	if (flock(fd, LOCK_EX) < 0) {
+		r = err_sys(e, errno, "state");
+		close(fd);
+		return r;
+	}
+	return fd;
 }
 
 struct slot *slots_find(struct slots *slots, const char *name)

@@ -59,6 +59,7 @@ struct unit_file {
 
 	/* [X-Coracle] */
 	bool is_critical, is_enabled, refuses_secrets;
+	struct unit_update update;		/* is_auto is of [Container] */
 	uint32_t cpu_percent, cpu_weight;	/* 0: no limit, the kernel's default */
 	const char *cpu_set;
 	int32_t oom_score_adj;

@@ -25,6 +25,7 @@ bool unit_value_is_pair(const char *s);
 
 /* One for each honoured key: struct unit_key's `set`. */
 #define UNIT_KEYS_READER(name) int unit_keys_##name(struct unit_file *u, const char *v, struct err *e)
+UNIT_KEYS_READER(auto_update);
 UNIT_KEYS_READER(add_capability);
 UNIT_KEYS_READER(add_device);
 UNIT_KEYS_READER(annotation);
@@ -87,6 +88,10 @@ UNIT_KEYS_READER(user);
 UNIT_KEYS_READER(user_ns);
 UNIT_KEYS_READER(volume);
 UNIT_KEYS_READER(workdir);
+UNIT_KEYS_READER(x_confirm);
+UNIT_KEYS_READER(x_confirm_window);
+UNIT_KEYS_READER(x_update_interval);
+UNIT_KEYS_READER(x_update_window);
 UNIT_KEYS_READER(x_cpu_quota);
 UNIT_KEYS_READER(x_cpu_weight);
 UNIT_KEYS_READER(x_cpus);

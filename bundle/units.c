@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->log_burst = u->log_burst;
 	x->log_interval_ms = u->log_interval_ms;
 	x->log_size_max = u->log_size_max;
+	x->update = u->update;
 	memcpy(x->exit_success, u->exit_success, sizeof(x->exit_success));
 	memcpy(x->exit_prevent, u->exit_prevent, sizeof(x->exit_prevent));
 	memcpy(x->exit_force, u->exit_force, sizeof(x->exit_force));
@@ -252,6 +254,18 @@ static void refuse_circles(struct unit_table *t)
 	}
 }
 
+static void join_slot(struct unit_entry *x, const struct slot *s)
+{
+	copy(x->current, sizeof(x->current), s->current);
+	copy(x->slot.next, sizeof(x->slot.next), s->next);
+	copy(x->slot.previous, sizeof(x->slot.previous), s->previous);
+	for (int i = 0; i < UNIT_REFUSED_MAX; i++)
+		copy(x->slot.refused[i], sizeof(x->slot.refused[i]), s->refused[i]);
+	if (s->floor)
+		snprintf(x->slot.floor, sizeof(x->slot.floor), "%" PRIu64, s->floor);
+	x->slot.tries = s->tries;
+}
+
 static void join_slots(struct unit_table *t, struct store *store)
 {
 	struct slots *slots = malloc(sizeof(*slots));
@@ -265,7 +279,7 @@ static void join_slots(struct unit_table *t, struct store *store)
 		const struct slot *s = slots_find(slots, t->unit[i].name);
 
 		if (s && strcmp(s->ref, t->unit[i].image) == 0)
-			copy(t->unit[i].current, sizeof(t->unit[i].current), s->current);
+			join_slot(&t->unit[i], s);
 	}
 	free(slots);
 }

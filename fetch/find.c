@@ -49,7 +49,7 @@ static int verify_child(struct find *f, struct net_head *head, struct digest *ha
 		return -EKEYREJECTED;
 	if (r == 0)
 		r = get_child(f, &digest, found.item[0].size, head, have, e);
-	return r < 0 ? r : verify_image(f->registry, f->exe, f->ref, f->policy, have, f->notes, &f->admitted, e);
+	return r < 0 ? r : verify_image(f->registry, f->exe, f->as ? f->as : f->ref, f->policy, have, f->notes, &f->admitted, e);
 }
 
 /* Everything is parsed after verify_image let a document's digest in; those behind it are named by digest. */
@@ -65,7 +65,7 @@ static int find_manifest(struct find *f, struct err *e)
 	if (r < 0)
 		return r;
 	f->top = have;
-	r = verify_image(f->registry, f->exe, f->ref, f->policy, &have, f->notes, &f->admitted, e);
+	r = verify_image(f->registry, f->exe, f->as ? f->as : f->ref, f->policy, &have, f->notes, &f->admitted, e);
 	if (r == -EKEYREJECTED && !policy_rejects(f->policy)) {
 		struct err why = { "" };
 		int child = verify_child(f, &head, &have, &why);

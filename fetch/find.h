@@ -11,6 +11,7 @@ struct find {
 	struct registry *registry;
 	int exe;
 	const struct ref *ref;
+	const struct ref *as;			/* whom the signature must be for; NULL: REF itself */
 	const struct policy *policy;
 	const struct platform *platform;
 	const struct verify_notes *notes;	/* NULL: nobody listens */

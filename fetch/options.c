@@ -24,7 +24,7 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 	const struct { const char *name; const char **to; } texts[] = {
 		{ "--store", &o->store_dir }, { "--policy", &o->policy_file }, { "--authfile", &o->access.auth_file },
 		{ "--cert-dir", &o->access.cert_dir }, { "--registries-conf", &o->access.registries_file },
-		{ "--proxy-conf", &o->access.proxy_file }, { "--preload", &o->preload },
+		{ "--proxy-conf", &o->access.proxy_file }, { "--preload", &o->preload }, { "--as", &o->as },
 	};
 	const struct { const char *name; unsigned *to, min; } numbers[] = {
 		{ "--tries", &o->access.tries, 1 }, { "--stall-timeout", &o->access.stall_s, 1 }, { "--timeout", &o->total_s, 0 },
@@ -48,6 +48,10 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 		}
 	if (strcmp(name, "--result-fd") == 0)
 		o->result_fd = atoi(value);
+	else if (strcmp(name, "--floor") == 0)
+		o->floor = strtoull(value, NULL, 10);
+	else if (strcmp(name, "--known") == 0)
+		return o->known_count < OPTIONS_KNOWN_MAX && digest_parse(span_str(value), &o->known[o->known_count++]) == 0;
 	else if (strcmp(name, "--platform") == 0)
 		platform_parse(value, &o->platform, e);
 	else
@@ -96,7 +100,10 @@ int options_parse(int argc, char **argv, struct options *o)
 
 int options_load(const struct options *o, struct ref *ref, struct policy *policy, struct err *e)
 {
+	struct ref as;
 	int r = ref_parse(o->text, ref, e);
 
-	return r < 0 ? r : policy_load(o->policy_file, ref, policy, e);
+	if (r == 0 && o->as)
+		r = ref_parse(o->as, &as, e);
+	return r < 0 ? r : policy_load(o->policy_file, o->as ? &as : ref, policy, e);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The command lines of `pull` and `inspect`, which take the same options. */
+/* The command lines of `pull`, `inspect` and `check`, which take the same options. */
 #ifndef CORACLE_OPTIONS_H
 #define CORACLE_OPTIONS_H
 
 #include "image.h"
 #include "policy.h"
 #include "registry.h"
+
+enum { OPTIONS_KNOWN_MAX = 8 };
 
 struct options {
 	const char *command, *store_dir, *policy_file, *text;	/* TEXT: the reference as written */
@@ -15,6 +17,10 @@ struct options {
 	int result_fd;		/* -1: no job */
 	unsigned total_s;	/* 0: no deadline */
 	bool is_json, no_partial, refuses_secrets;
+	struct digest known[OPTIONS_KNOWN_MAX];	/* pull --known: manifests of which nothing is fetched, as the caller has or does not want them */
+	int known_count;
+	const char *as;		/* pull --as REF: take the bytes from TEXT, but only as policy and signature would let in REF; NULL */
+	uint64_t floor;		/* pull --floor: the lowest signed version that may come in, 0: none */
 };
 
 /* Fills OUT; argv[0] is the command. 0, or 2 after usage was printed. */

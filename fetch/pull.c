@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <yyjson.h>
 
 #include "clock.h"
 #include "file.h"
@@ -28,9 +29,11 @@ struct pull {
 	struct progress progress;
 	struct store *store;
 	struct registry *registry;
-	struct ref ref;
+	struct ref ref, as;
 	struct policy policy;
 	struct find found;
+	uint64_t version;	/* signed, 0: none */
+	bool is_known;		/* one of --known: nothing was fetched */
 };
 
 /* RefuseSecrets=: the layers are in the store, the image is not yet. */
@@ -48,8 +51,9 @@ static int publish_image(struct pull *p, struct err *e)
 {
 	char admitted[3000];
 
-	snprintf(admitted, sizeof(admitted), "ref=%s\ndigest=%s\nscope=%s\nkey=%s\npayload=%s\n", p->o.text,
-		digest_text(&p->found.admitted.digest).text, p->found.admitted.scope, p->found.admitted.signer, p->found.admitted.payload);
+	snprintf(admitted, sizeof(admitted), "ref=%s\ndigest=%s\nscope=%s\nkey=%s\npayload=%s\nversion=%llu\n", p->o.as ? p->o.as : p->o.text,
+		digest_text(&p->found.admitted.digest).text, p->found.admitted.scope, p->found.admitted.signer, p->found.admitted.payload,
+		(unsigned long long)p->version);
 	return store_image_publish(p->store, &p->found.manifest_digest, span_of(p->found.manifest_json, p->found.manifest_len),
 		span_of(p->found.config_json, p->found.config_len), span_str(admitted), e);
 }
@@ -71,12 +75,39 @@ static int open_sibling(const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "%s: the unpacker is not beside this program", path) : fd;
 }
 
+/* What the image calls itself in documents that a signature covers. */
+static void find_version(struct pull *p)
+{
+	yyjson_doc *doc = yyjson_read(p->found.manifest_json, p->found.manifest_len, 0);
+	uint64_t n = verify_read_version(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "annotations"), VERIFY_VERSION));
+
+	p->version = n > p->found.admitted.version ? n : p->found.admitted.version;
+	yyjson_doc_free(doc);
+}
+
+/* Before a layer is fetched: is there any need to, and is it no step back? */
+static int consider(struct pull *p, struct err *e)
+{
+	for (int i = 0; i < p->o.known_count; i++)
+		p->is_known |= digest_equal(&p->o.known[i], &p->found.manifest_digest);
+	find_version(p);
+	if (p->is_known || p->version >= p->o.floor)
+		return 0;
+	if (!p->version)
+		return err_set(e, -EKEYREJECTED, "it says no version (" VERIFY_VERSION ") and %llu was in use here: sign it with a version of at least "
+			"that", (unsigned long long)p->o.floor);
+	return err_set(e, -EKEYREJECTED, "its version %llu is older than %llu, which was in use here: refused as a downgrade",
+		(unsigned long long)p->version, (unsigned long long)p->o.floor);
+}
+
 static int pull(struct pull *p, struct err *e)
 {
 	int r = options_load(&p->o, &p->ref, &p->policy, e);
 	struct err late = { "" };
 	char line[100];
 
+	if (r == 0 && p->o.as)
+		r = ref_parse(p->o.as, &p->as, e);
 	if (r == 0 && policy_rejects(&p->policy))
 		r = err_set(e, -EKEYREJECTED, "the policy %s rejects it (scope %s): add a scope for it", p->o.policy_file, p->policy.scope);
 	if (r < 0)
@@ -94,6 +125,7 @@ static int pull(struct pull *p, struct err *e)
 		return r;
 	p->found = (struct find){
 		.registry = p->registry, .exe = p->o.access.exe, .ref = &p->ref, .policy = &p->policy, .platform = &p->o.platform,
+		.as = p->o.as ? &p->as : NULL,
 	};
 	r = find_image(&p->found, e);
 	if (r < 0)
@@ -101,6 +133,9 @@ static int pull(struct pull *p, struct err *e)
 	/* The registry's certificate was valid at this time. That it cannot be kept is no reason to pull nothing. */
 	if (p->ref.transport == REF_DOCKER && clock_save(store_fd(p->store), &late) < 0)
 		fprintf(stderr, "coracle-fetch: the time is not kept: %s\n", late.text);
+	r = consider(p, e);
+	if (r < 0 || p->is_known)
+		return r;
 	snprintf(line, sizeof(line), "signature checked, %zu layers", p->found.manifest.layer_count);
 	progress_say(&p->progress, line);
 	r = layers_get(&(struct layers){ p->store, p->bundle_exe, p->registry, &p->found.manifest, &p->progress, p->o.no_partial }, e);
@@ -110,7 +145,7 @@ static int pull(struct pull *p, struct err *e)
 }
 
 /* What PID 1 should do about it: a link heals, a refusal does not. */
-static enum job_code outcome(int code)
+enum job_code pull_outcome(int code)
 {
 	switch (code) {
 	case 0:
@@ -134,7 +169,7 @@ static enum job_code outcome(int code)
 static int finish(struct pull *p, int code, const struct err *e)
 {
 	static const char *const words[] = { [JOB_RETRY] = "retry", [JOB_REFUSED] = "refused", [JOB_DAMAGED] = "damaged" };
-	struct job_result res = { .code = outcome(code), .bytes_done = p->progress.done, .bytes_total = p->progress.total };
+	struct job_result res = { .code = pull_outcome(code), .bytes_done = p->progress.done, .bytes_total = p->progress.total };
 
 	if (code == 0) {
 		struct digest_text t = digest_text(&p->found.manifest_digest);

@@ -69,6 +69,25 @@ int verify_payload(const char *pem, struct span payload, const char *sig, const 
 	return r < 0 ? r : read_claims(payload, d, signed_ref, e);
 }
 
+uint64_t verify_read_version(yyjson_val *value)
+{
+	const char *text = yyjson_get_str(value);
+	uint64_t n = yyjson_is_uint(value) ? yyjson_get_uint(value) : 0;
+
+	if (!text || strspn(text, "0123456789") != strlen(text) || strlen(text) > 18)
+		return n;
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t verify_version(struct span payload)
+{
+	yyjson_doc *doc = yyjson_read((const char *)payload.at, payload.len, 0);
+	uint64_t n = verify_read_version(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "optional"), VERIFY_VERSION));
+
+	yyjson_doc_free(doc);
+	return n;
+}
+
 /* cosign BUNDLE_SPEC: the predicate is pinned, or any attestation by the same key (a failed scan, say) would count as a signature. */
 static int read_statement(struct span statement, const struct digest *d, struct err *e)
 {
@@ -172,6 +191,8 @@ static void consider(struct check *c, const char *origin, struct span payload, c
 			}
 			note(c, "%s: key %s: good", origin, q->key[k].name);
 			c->good[i] |= 1u << k;
+			if (!is_statement && verify_version(payload) > c->out->version)
+				c->out->version = verify_version(payload);
 			if (!c->out->payload[0]) {
 				struct digest d = sha256_of(payload);
 

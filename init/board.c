@@ -103,7 +103,7 @@ static void net_ended(struct pid1 *p, unsigned code, const char *text)
 }
 
 /* Reads the table into static storage; the copy's pages go back to the kernel once the units have been taken in. */
-static void units_ended(struct pid1 *p, const struct job *j, unsigned code, const char *text, int fd)
+static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 {
 	static struct unit_table table __attribute__((aligned(4096)));
 	struct err e = { "" };
@@ -113,7 +113,7 @@ static void units_ended(struct pid1 *p, const struct job *j, unsigned code, cons
 		n = pread(fd, &table, sizeof(table), 0);
 		if (unit_table_check(&table, n < 0 ? 0 : (size_t)n, &e) == 0) {
 			done(&p->read_units);
-			p->is_table_with_store = p->status->is_data_there && j->begin_ms >= p->mount.done_ms;
+			p->is_table_with_store = p->status->is_data_there && p->is_read_with_store;
 			sup_adopt(p, &table);
 			if (table.error[0])
 				plog("units: %s", table.error);
@@ -139,7 +139,6 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 			plog("%s", text);
 		done(&p->modules);
 	} else if (j->kind == JOB_MOUNT) {
-		p->mount.done_ms = p->now_ms;
 		mount_ended(p, code, text);
 	} else if (j->kind == JOB_GROW) {
 		/* A second try in this boot would find the same disk. */
@@ -149,7 +148,7 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 	} else if (j->kind == JOB_NET) {
 		net_ended(p, code, text);
 	} else if (j->kind == JOB_UNITS) {
-		units_ended(p, j, code, text, table_fd);
+		units_ended(p, code, text, table_fd);
 	} else if (code != JOB_DONE) {
 		plog("%s", text);
 	}
@@ -183,7 +182,8 @@ static uint64_t scan_task(struct pid1 *p, struct board_task *t, enum job_kind ki
 
 static bool run_units(struct pid1 *p)
 {
-	return job_run_units(p, p->status->is_data_there);
+	p->is_read_with_store = p->status->is_data_there;
+	return job_run_units(p, p->is_read_with_store);
 }
 
 static const char *net_text(const struct pid1 *p)

@@ -60,19 +60,24 @@ out:
 	return ret;
 }
 
-int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd)
+int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd)
 {
-	struct control_request q = { .magic = CONTROL_MAGIC, .command = command };
-	int ret;
+	int ret = client_ask(a->socket, q, r, fd);
 
-	text_copy(q.name, sizeof(q.name), name);
-	ret = client_ask(a->socket, &q, r, fd);
 	if (ret < 0)
 		fprintf(stderr, "coracle: %s: %s%s\n", a->socket, strerror(-ret), ret == -ENOENT ||
 			ret == -ECONNREFUSED ? "; is coracle-init PID 1 here? --socket names another" : "");
 	else if (r->code < 0)
 		fprintf(stderr, "coracle: %s\n", r->text);
 	return ret < 0 || r->code < 0;
+}
+
+int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd)
+{
+	struct control_request q = { .magic = CONTROL_MAGIC, .command = command };
+
+	text_copy(q.name, sizeof(q.name), name);
+	return client_request(a, &q, r, fd);
 }
 
 const struct status *client_status(const struct client_args *a)
@@ -184,12 +189,16 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->is_saved = true;
 		else if (!strcmp(s, "--since") && i + 1 < argc)
 			a->since = argv[++i];
+		else if (!strcmp(s, "--no-wait"))
+			a->is_quick = true;
 		else if (!strcmp(s, "--socket") && i + 1 < argc)
 			a->socket = argv[++i];
 		else if (!strcmp(s, "-n") && i + 1 < argc && text_u64(argv[i + 1], UINT32_MAX, &a->lines))
 			i++;
 		else if (s[0] == '-')
 			return complain("no such option, or no value for it:", s);
+		else if (a->name && !a->source && strchr(s, ':'))
+			a->source = s;
 		else if (a->name)
 			return complain("one name too many:", s);
 		else
@@ -208,6 +217,11 @@ static int run(const char *command, const struct client_args *a)
 		if (!strcmp(command, change_unit[i].name))
 			return a->name ? change(a, change_unit[i].command) :
 				complain("needs the name of a unit:", command);
+	if (!strcmp(command, "update") || !strcmp(command, "rollback"))
+		return a->name ? client_update(a, command[0] == 'u' ? CONTROL_UPDATE : CONTROL_ROLLBACK) :
+			complain("needs the name of a unit:", command);
+	if (a->source)
+		return complain("takes no archive:", command);
 	if (!strcmp(command, "logs"))
 		return a->name ? client_show_logs(a, false) : complain("needs the name of a unit:", command);
 	if (!strcmp(command, "status"))

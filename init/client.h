@@ -18,6 +18,8 @@ struct client_args {
 	const char *since;		/* logs --since, or NULL */
 	bool is_saved;			/* logs --saved */
 	bool is_kernel;			/* log --kernel */
+	const char *source;		/* update: the archive, or NULL */
+	bool is_quick;			/* update, rollback: --no-wait */
 	const char *socket;		/* control socket */
 };
 
@@ -29,6 +31,7 @@ int client_main(int argc, char **argv);
 int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd);
 
 /* The same with the complaint written to stderr, also for a reply that says no. 0 or 1. */
+int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd);
 int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd);
 
 /* A copy of the status record in static storage, or NULL after a complaint. */
@@ -38,6 +41,7 @@ const struct status *client_status(const struct client_args *a);
 int client_show_status(const struct client_args *a);
 int client_show_ps(const struct client_args *a);
 int client_show_logs(const struct client_args *a, bool is_own);
+int client_update(const struct client_args *a, uint32_t command);
 int client_show_net(const struct client_args *a);
 
 int client_show_top(const struct client_args *a);
@@ -62,6 +66,10 @@ unsigned client_complete(const char *socket, const char *text, size_t cursor, ch
 
 /* "eth0 10.0.2.15/24 via 10.0.2.2" of the interface with the default route, or the first that has an address; false where none has. */
 bool client_net_line(char *out, size_t size);
+
+/* What is shown of a unit's update: lines behind its own, and a JSON member with a comma before it. With its history where WITH_HISTORY. */
+void client_update_lines(const struct status *s, const struct status_unit *u, int width, bool with_history);
+void client_update_json(const struct status *s, const struct status_unit *u);
 
 /* S as a JSON string on stdout. */
 void json_text(const char *s);

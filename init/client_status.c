@@ -171,7 +171,7 @@ static void unit_reason(const struct status_unit *u, char *out, size_t size)
 		snprintf(out + len, size - len, "; again in %u s", (unsigned)((u->due_ms - now + 999) / 1000));
 }
 
-static void show_unit(const struct status_unit *u, int width)
+static void show_unit(const struct status *s, const struct status_unit *u, int width)
 {
 	char span[32], mem[32], reason[UNIT_TEXT_MAX + 32];
 
@@ -192,6 +192,7 @@ static void show_unit(const struct status_unit *u, int width)
 		printf("%*s  says: %s\n", width, "", u->said);
 	if (u->note[0])
 		printf("%*s  note: %s\n", width, "", u->note);
+	client_update_lines(s, u, width, false);
 }
 
 static void json_pair(const char *key, const char *value)
@@ -200,7 +201,7 @@ static void json_pair(const char *key, const char *value)
 	json_text(value);
 }
 
-static void json_unit(const struct status_unit *u)
+static void json_unit(const struct status *s, const struct status_unit *u)
 {
 	uint64_t now = text_now_ms(), bytes;
 
@@ -230,6 +231,7 @@ static void json_unit(const struct status_unit *u)
 		printf(n > 1 ? "}," : "}");
 	}
 	printf("]");
+	client_update_json(s, u);
 	json_pair("cgroup", u->cgroup);
 	printf(",\"again_in_ms\":%llu,\"bytes_done\":%llu,\"bytes_total\":%llu}",
 		(unsigned long long)(u->due_ms > now ? u->due_ms - now : 0), (unsigned long long)u->bytes_done,
@@ -308,14 +310,15 @@ int client_show_status(const struct client_args *a)
 			continue;
 		if (a->is_json) {
 			printf("%s", shown++ ? "," : "");
-			json_unit(&s->unit[i]);
+			json_unit(s, &s->unit[i]);
 		} else if (a->name) {
 			char reason[UNIT_TEXT_MAX + 32];
 
 			unit_reason(&s->unit[i], reason, sizeof(reason));
 			client_show_unit(&s->unit[i], reason);
+			client_update_lines(s, &s->unit[i], 8, true);
 		} else {
-			show_unit(&s->unit[i], width);
+			show_unit(s, &s->unit[i], width);
 		}
 	}
 	if (a->is_json)

@@ -20,6 +20,7 @@
 #include "shutdown.h"
 #include "sup.h"
 #include "text.h"
+#include "update_run.h"
 
 int control_listen(const char *path)
 {
@@ -131,6 +132,20 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 	snprintf(r->text, sizeof(r->text), "%s: %s", q->name, unit_state_name(p->units[i].state));
 }
 
+static void change_image(struct pid1 *p, const struct control_request *q, struct control_reply *r)
+{
+	int i = unit_of(p, q->name, r);
+
+	if (i < 0)
+		return;
+	if (p->power != STATUS_POWER_ON) {
+		refuse(r, -ESHUTDOWN, "%s: the board is going down", q->name);
+		return;
+	}
+	r->code = q->command == CONTROL_UPDATE ? update_ask(p, (unsigned)i, q->text, r->text, sizeof(r->text)) :
+		update_back(p, (unsigned)i, r->text, sizeof(r->text));
+}
+
 static int serve(struct pid1 *p, const struct control_request *q, bool is_root, struct control_reply *r)
 {
 	int i;
@@ -153,6 +168,10 @@ static int serve(struct pid1 *p, const struct control_request *q, bool is_root, 
 	case CONTROL_STOP:
 	case CONTROL_RESTART:
 		change_unit(p, q, r);
+		return -1;
+	case CONTROL_UPDATE:
+	case CONTROL_ROLLBACK:
+		change_image(p, q, r);
 		return -1;
 	case CONTROL_REBOOT:
 	case CONTROL_POWEROFF:

@@ -26,6 +26,8 @@ enum control_command {
 	CONTROL_POWEROFF,
 	CONTROL_RESET,		/* name: the board's own, as confirmation; erases the data partition, reboots */
 	CONTROL_REEXEC,		/* the coracle-init that lies on disk now takes over */
+	CONTROL_UPDATE,		/* name; text: "", or oci-archive:FILE */
+	CONTROL_ROLLBACK,	/* name */
 	CONTROL_NETWORK,	/* text: what happened; pulls that failed are tried again now */
 };
 

@@ -18,13 +18,7 @@
 #include "reexec.h"
 #include "spawn.h"
 #include "text.h"
-
-struct args {
-	char *v[JOB_ARGS_MAX];
-	unsigned len;
-	char path[192], auth[192], etc_units[160], data_units[160], ref[UNIT_IMAGE_MAX + 16], policy[160],
-		certs[160], preload[256];
-};
+#include "update_child.h"
 
 int job_say(unsigned code, const char *text)
 {
@@ -35,13 +29,13 @@ int job_say(unsigned code, const char *text)
 	return code == JOB_DONE ? 0 : 1;
 }
 
-static void add(struct args *a, const char *s)
+void job_add(struct job_args *a, const char *s)
 {
 	if (a->len < JOB_ARGS_MAX - 1)
 		a->v[a->len++] = (char *)s;
 }
 
-static int run(struct args *a, const struct pid1 *p, const char *program)
+int job_exec(struct job_args *a, const struct pid1 *p, const char *program)
 {
 	snprintf(a->path, sizeof(a->path), "%s/%s", p->bin_dir, program);
 	a->v[0] = (char *)program;
@@ -51,39 +45,39 @@ static int run(struct args *a, const struct pid1 *p, const char *program)
 
 static int run_units(const struct pid1 *p, bool has_store)
 {
-	struct args a = { .len = 1 };
+	struct job_args a = { .len = 1 };
 
-	add(&a, "units");
-	add(&a, "--table-fd");
-	add(&a, "4");
-	add(&a, "--result-fd");
-	add(&a, "3");
+	job_add(&a, "units");
+	job_add(&a, "--table-fd");
+	job_add(&a, "4");
+	job_add(&a, "--result-fd");
+	job_add(&a, "3");
 	if (has_store) {
-		add(&a, "--store");
-		add(&a, p->status->data_dir);
+		job_add(&a, "--store");
+		job_add(&a, p->status->data_dir);
 	}
-	add(&a, p->conf.units);
+	job_add(&a, p->conf.units);
 	if (has_store) {
 		snprintf(a.data_units, sizeof(a.data_units), "%s/config/units", p->status->data_dir);
 		if (access(a.data_units, R_OK) == 0)
-			add(&a, a.data_units);
+			job_add(&a, a.data_units);
 	}
-	return run(&a, p, "coracle-bundle");
+	return job_exec(&a, p, "coracle-bundle");
 }
 
 static int run_grow(const struct pid1 *p)
 {
-	struct args a = { .len = 1 };
+	struct job_args a = { .len = 1 };
 
-	add(&a, "grow");
-	add(&a, "--result-fd");
-	add(&a, "3");
-	add(&a, p->status->data_dir);
-	return run(&a, p, "coracle-bundle");
+	job_add(&a, "grow");
+	job_add(&a, "--result-fd");
+	job_add(&a, "3");
+	job_add(&a, p->status->data_dir);
+	return job_exec(&a, p, "coracle-bundle");
 }
 
 /* Provisioned credentials come before those of the initramfs. */
-static const char *authfile(struct args *a, const struct pid1 *p)
+static const char *authfile(struct job_args *a, const struct pid1 *p)
 {
 	snprintf(a->auth, sizeof(a->auth), "%s/config/auth.json", p->status->data_dir);
 	if (access(a->auth, R_OK) == 0)
@@ -92,55 +86,63 @@ static const char *authfile(struct args *a, const struct pid1 *p)
 	return access(a->auth, R_OK) == 0 ? a->auth : NULL;
 }
 
+void job_add_common(struct job_args *a, const struct pid1 *p)
+{
+	job_add(a, "--result-fd");
+	job_add(a, "3");
+	job_add(a, "--store");
+	job_add(a, p->status->data_dir);
+}
+
+void job_add_trust(struct job_args *a, const struct pid1 *p)
+{
+	const char *auth = authfile(a, p);
+
+	snprintf(a->policy, sizeof(a->policy), "%s/policy.json", p->etc_dir);
+	snprintf(a->certs, sizeof(a->certs), "%s/certs.d", p->etc_dir);
+	job_add(a, "--policy");
+	job_add(a, a->policy);
+	if (auth) {
+		job_add(a, "--authfile");
+		job_add(a, auth);
+	}
+	job_add(a, "--cert-dir");
+	job_add(a, a->certs);
+}
+
 static int run_pull(const struct pid1 *p, const struct unit *u)
 {
-	struct args a = { .len = 1 };
-	const char *auth = authfile(&a, p);
+	struct job_args a = { .len = 1 };
 
-	snprintf(a.policy, sizeof(a.policy), "%s/policy.json", p->etc_dir);
-	snprintf(a.certs, sizeof(a.certs), "%s/certs.d", p->etc_dir);
 	snprintf(a.ref, sizeof(a.ref), "docker://%s", u->entry.image);
-	add(&a, "pull");
-	add(&a, "--result-fd");
-	add(&a, "3");
-	add(&a, "--store");
-	add(&a, p->status->data_dir);
-	add(&a, "--policy");
-	add(&a, a.policy);
-	if (auth) {
-		add(&a, "--authfile");
-		add(&a, auth);
-	}
+	job_add(&a, "pull");
+	job_add_common(&a, p);
+	job_add_trust(&a, p);
 	snprintf(a.preload, sizeof(a.preload), "%s/preload/%s.tar", p->status->data_dir, u->entry.name);
-	add(&a, "--preload");
-	add(&a, a.preload);
-	add(&a, "--cert-dir");
-	add(&a, a.certs);
+	job_add(&a, "--preload");
+	job_add(&a, a.preload);
 	if (u->entry.refuses_secrets)
-		add(&a, "--refuse-secrets");
-	add(&a, a.ref);
-	return run(&a, p, "coracle-fetch");
+		job_add(&a, "--refuse-secrets");
+	job_add(&a, a.ref);
+	return job_exec(&a, p, "coracle-fetch");
 }
 
 static int run_prepare(const struct pid1 *p, const struct unit *u)
 {
-	struct args a = { .len = 1 };
+	struct job_args a = { .len = 1 };
 
-	add(&a, "prepare");
-	add(&a, "--result-fd");
-	add(&a, "3");
-	add(&a, "--record-fd");
-	add(&a, "4");
-	add(&a, "--store");
-	add(&a, p->status->data_dir);
-	add(&a, "--name");
-	add(&a, u->entry.name);
-	add(&a, "--unit");
-	add(&a, u->entry.path);
-	add(&a, "--ref");
-	add(&a, u->entry.image);
-	add(&a, u->entry.current);
-	return run(&a, p, "coracle-bundle");
+	job_add(&a, "prepare");
+	job_add_common(&a, p);
+	job_add(&a, "--record-fd");
+	job_add(&a, "4");
+	job_add(&a, "--name");
+	job_add(&a, u->entry.name);
+	job_add(&a, "--unit");
+	job_add(&a, u->entry.path);
+	job_add(&a, "--ref");
+	job_add(&a, u->entry.image);
+	job_add(&a, u->entry.current);
+	return job_exec(&a, p, "coracle-bundle");
 }
 
 int job_child(void *arg)
@@ -177,6 +179,6 @@ int job_child(void *arg)
 			resets_note(p);
 		return data_sync(c->flag ? p->status->data_dir : NULL);
 	default:
-		return 1;
+		return update_child(p, c->kind, c->unit);
 	}
 }

@@ -14,6 +14,21 @@ struct job_child {
 	bool flag;		/* units: the store is there; sync: umount the data partition */
 };
 
+/* A command line in the making, with room for the texts that are put together for it. */
+struct job_args {
+	char *v[JOB_ARGS_MAX];
+	unsigned len;			/* begins at 1 */
+	char path[192], auth[192], data_units[160], ref[UNIT_IMAGE_MAX + 16], policy[160], certs[160], preload[256], number[2][24];
+};
+
+void job_add(struct job_args *a, const char *word);
+/* "--result-fd 3", "--store DIR". */
+void job_add_common(struct job_args *a, const struct pid1 *p);
+/* Policy, credentials and certificates of the board. */
+void job_add_trust(struct job_args *a, const struct pid1 *p);
+/* Executes PROGRAM beside coracle-init; returns only where that failed. */
+int job_exec(struct job_args *a, const struct pid1 *p, const char *program);
+
 /* Runs the job, ARG is a struct job_child. Its exit status: 0 or 1. */
 int job_child(void *arg);
 

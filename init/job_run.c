@@ -23,11 +23,12 @@
 #include "spawn.h"
 #include "sup.h"
 #include "text.h"
+#include "update_run.h"
 
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "reexec",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "reexec", "check", "fetch", "slot", "note", "gc",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -61,7 +62,11 @@ static uint64_t deadline_of(enum job_kind kind)
 		return CONFIG_NET_DEADLINE_S * 1000ULL;
 	case JOB_UNITS:
 		return CONFIG_UNITS_DEADLINE_S * 1000ULL;
+	case JOB_CHECK:
+		return CONFIG_CHECK_DEADLINE_S * 1000ULL;
 	case JOB_PULL:
+	case JOB_FETCH:
+	case JOB_GC:
 		return CONFIG_PULL_DEADLINE_S * 1000ULL;
 	case JOB_SYNC:
 	case JOB_RESETS:
@@ -98,7 +103,7 @@ static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_
 	j->result_fd = result[0];
 	j->begin_ms = j->heard_ms = p->now_ms;
 	j->deadline_ms = p->now_ms + deadline_of(kind);
-	j->stall_ms = kind == JOB_PULL ? CONFIG_PULL_STALL_S * 1000ULL : 0;
+	j->stall_ms = kind == JOB_PULL || kind == JOB_FETCH ? CONFIG_PULL_STALL_S * 1000ULL : 0;
 	j->kind = kind;
 	ends[0] = result[1];
 	ends[1] = err;
@@ -190,6 +195,11 @@ bool job_run_prepare(struct pid1 *p, unsigned unit)
 	return run(p, JOB_PREPARE, (int)unit, true, false);
 }
 
+bool job_run_update(struct pid1 *p, enum job_kind kind, int unit)
+{
+	return run(p, kind, unit, false, false);
+}
+
 unsigned job_count(const struct pid1 *p, enum job_kind kind, int unit)
 {
 	unsigned n = 0;
@@ -238,6 +248,8 @@ static void hear_results(struct pid1 *p, struct job *j)
 		if (r.code != JOB_PROGRESS) {
 			j->has_result = true;
 			j->result = r;
+		} else if (j->kind == JOB_FETCH) {
+			update_progress(p, (unsigned)j->unit, &r);
 		} else if (j->unit >= 0) {
 			sup_job_progress(p, (unsigned)j->unit, &r);
 		}
@@ -299,6 +311,8 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 		reexec_checked(p, code, text);
 	else if (ended.kind == JOB_RESETS)
 		resets_ended(p, code, &ended.result, text);
+	else if (ended.kind >= JOB_CHECK)
+		update_job_ended(p, &ended, code, text);
 	else
 		board_job_ended(p, &ended, code, text, memfd);
 	if (ended.kind != JOB_PREPARE && memfd >= 0)

@@ -15,7 +15,8 @@
 #include "job.h"
 #include "lines.h"
 
-enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_REEXEC };
+enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_REEXEC,
+	JOB_CHECK, JOB_FETCH, JOB_SLOT, JOB_NOTE, JOB_GC };	/* of updates: update_child.h */
 
 enum { JOBS_MAX = 8, JOB_ARGS_MAX = 32 };
 
@@ -46,6 +47,7 @@ bool job_run_sync(struct pid1 *p, bool umounts);
 bool job_run_units(struct pid1 *p, bool has_store);
 bool job_run_pull(struct pid1 *p, unsigned unit);
 bool job_run_prepare(struct pid1 *p, unsigned unit);
+bool job_run_update(struct pid1 *p, enum job_kind kind, int unit);
 
 /* How many of this kind run; UNIT -1: for any. */
 unsigned job_count(const struct pid1 *p, enum job_kind kind, int unit);

@@ -24,6 +24,7 @@
 #include "shutdown.h"
 #include "sup.h"
 #include "text.h"
+#include "update_run.h"
 
 enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
@@ -179,6 +180,7 @@ static uint64_t scan(struct pid1 *p)
 	uint64_t next;
 
 	next = sooner(helper_scan(p, p->now_ms), board_scan(p, p->now_ms));
+	next = sooner(next, update_scan(p, p->now_ms));
 	next = sooner(next, sup_scan(p, p->now_ms));
 	next = sooner(next, health_scan(p, p->now_ms));
 	next = sooner(next, job_expire(p, p->now_ms));

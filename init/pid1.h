@@ -23,6 +23,7 @@
 #include "unit.h"
 #include "unit_table.h"
 #include "watchdog.h"
+#include "update.h"
 
 enum { STRANGERS_KEPT = 32 };
 
@@ -58,6 +59,7 @@ struct unit {
 	uint64_t watchdog_ms, alive_ms;	/* WatchdogSec= of this run, 0: none; the last sign of life */
 
 	bool is_dirty;			/* its cgroup may still be there */
+	struct update update;
 	int out_fd[2], err_fd[2];	/* log pipes, both ends */
 	int ring_fd, ring_read_fd;
 };
@@ -65,7 +67,7 @@ struct unit {
 /* Things the board itself wants done, each retried until it is. */
 struct board_task {
 	bool is_wanted, is_done;
-	uint64_t due_ms, done_ms;
+	uint64_t due_ms;
 	unsigned fails;
 };
 
@@ -94,9 +96,11 @@ struct pid1 {
 	unsigned units_len;
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
 	struct board_task modules, mount, grow, net, read_units;
+	bool is_read_with_store;	/* the units job under way was given it */
 	bool is_table_with_store;	/* the table in use was made with state/slots */
 	bool is_net_up;			/* static: set; dhcp: a lease came */
 	char net_text[128];		/* what was last heard of the network */
+	bool wants_gc;			/* an update has ended: collect garbage when nothing else uses the store */
 	bool is_ready_said;
 	struct watchdog watchdog;
 	bool has_resets;		/* state/resets was taken in */

@@ -158,6 +158,9 @@ void resets_escalate(struct pid1 *p, unsigned i, const char *reason)
 {
 	if (p->is_rescue || p->power != STATUS_POWER_ON || p->reset_why[0])
 		return;
+	/* Before a reset comes the rollback of what is on trial. */
+	if (p->units[i].update.state == UPDATE_CONFIRMING)
+		return;
 	snprintf(p->reset_why, sizeof(p->reset_why), "critical unit %s is beyond its restarts: %.80s", p->units[i].entry.name, reason);
 	p->is_reset_bad = true;
 	p->reset_due_ms = p->now_ms + SAY_MS;

@@ -43,6 +43,13 @@ struct status *status_make(int *out, int *read_fd)
 	return s;
 }
 
+const char *status_update_end_name(unsigned end)
+{
+	static const char *const name[] = { "not needed", "committed", "rolled back", "failed" };
+
+	return end < sizeof(name) / sizeof(name[0]) ? name[end] : "unknown";
+}
+
 void status_begin(struct status *s)
 {
 	__atomic_store_n(&s->sequence, s->sequence + 1, __ATOMIC_RELAXED);
@@ -76,6 +83,10 @@ static void end_texts(struct status *s)
 		END(s->unit[i].note);
 		END(s->unit[i].cgroup);
 		END(s->unit[i].said);
+		END(s->unit[i].update.digest);
+		END(s->unit[i].update.previous);
+		END(s->unit[i].update.refused);
+		END(s->unit[i].update.why);
 		END(s->unit[i].health_text);
 		for (int k = 0; k < STATUS_ENDS; k++)
 			END(s->unit[i].end[k].text);

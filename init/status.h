@@ -12,10 +12,25 @@
 
 #include "unit_table.h"
 
-enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 2, STATUS_CGROUP_MAX = 128, STATUS_ENDS = 4, STATUS_END_MAX = 96 };
+enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 3, STATUS_CGROUP_MAX = 128, STATUS_ENDS = 4, STATUS_END_MAX = 96 };
 
 enum status_net { STATUS_NET_NONE, STATUS_NET_DHCP, STATUS_NET_STATIC, STATUS_NET_HOST };
 enum status_power { STATUS_POWER_ON, STATUS_POWER_OFF, STATUS_POWER_REBOOT };
+
+enum status_update_end { STATUS_UPDATE_NONE, STATUS_UPDATE_COMMITTED, STATUS_UPDATE_ROLLED_BACK, STATUS_UPDATE_FAILED };
+
+struct status_update {
+	uint32_t state;			/* enum update_state */
+	uint32_t tries;			/* attempts of the image on trial */
+	uint32_t ended;			/* how many came to an end since boot; the last one: */
+	uint32_t end;			/* enum status_update_end */
+	uint64_t since_ms, due_ms;	/* of the state; when the tag is looked at again, 0: never by itself */
+	uint64_t bytes_done, bytes_total;
+	char digest[72];		/* of the image that is coming, or "" */
+	char previous[72];		/* what `coracle rollback` goes back to, or "" */
+	char refused[72];		/* the last that failed here, or "" */
+	char why[160];			/* what the last update came to, or "" */
+};
 
 struct status_unit {
 	char name[UNIT_NAME_MAX];
@@ -33,6 +48,7 @@ struct status_unit {
 	uint64_t due_ms;		/* when backoff or refused looks again, 0: not waiting for a time */
 	uint64_t bytes_done, bytes_total;	/* of the job under way */
 	uint32_t is_critical;
+	struct status_update update;
 	uint32_t ends;			/* ever; the last ones, number N at [N % STATUS_ENDS]: */
 	struct {
 		uint64_t at_ms;
@@ -73,6 +89,9 @@ struct status *status_make(int *fd, int *read_fd);
 
 /* Maps one that is there already; NULL where it is none of this version. */
 struct status *status_map(int fd);
+
+/* "committed" and so on. */
+const char *status_update_end_name(unsigned end);
 
 /* PID 1: around every change. */
 void status_begin(struct status *s);

@@ -21,6 +21,7 @@
 #include "plog.h"
 #include "start.h"
 #include "text.h"
+#include "update_run.h"
 
 int sup_find(const struct pid1 *p, const char *name)
 {
@@ -68,6 +69,8 @@ void sup_event(struct pid1 *p, unsigned i, enum unit_event event)
 	const struct status_unit *s = &p->status->unit[i];
 	bool is_new = step.next != u->state;
 
+	if (event == UNIT_EV_STOP)
+		update_stopped(p, i);
 	if (is_new) {
 		u->state = step.next;
 		if (step.action != UNIT_DO_NOTHING && step.action != UNIT_DO_AWAIT)
@@ -121,6 +124,8 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 		snprintf(text, sizeof(text), "start failed: %.300s", start_text);
 	if (u->state == UNIT_STOPPING || u->state == UNIT_RESTARTING)
 		snprintf(text, sizeof(text), "%s", u->state == UNIT_STOPPING ? "stopped" : "restarting");
+	else
+		update_ended(p, i);
 	sup_say(p, i, text);
 	remember(p, i, text);
 	u->has_done = unit_end_is_clean(&u->entry, end);

@@ -77,6 +77,9 @@ unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct j
 /* sup_act.c: removes the unit's cgroup; false while something is left in it. */
 bool sup_is_clean(struct pid1 *p, unsigned i);
 
+/* sup_act.c: for jitter, not for secrets. */
+uint32_t sup_random(const struct pid1 *p);
+
 /* Texts of the published half. */
 void sup_say(struct pid1 *p, unsigned i, const char *reason);
 

@@ -21,6 +21,7 @@
 #include "start.h"
 #include "sup.h"
 #include "text.h"
+#include "update_run.h"
 
 enum { JOB_RETRY_FIRST_MS = 2000, KILL_AGAIN_MS = 1000 };
 
@@ -93,8 +94,8 @@ static const char *next_pull(struct pid1 *p, unsigned i, enum unit_event *event)
 	}
 	if (is_net_waited_for(p))
 		return "waits for the network";
-	if (job_count(p, JOB_PULL, -1) >= CONFIG_PULLS_MAX)
-		return "waits for another unit's pull";
+	if (job_count(p, JOB_PULL, -1) + job_count(p, JOB_FETCH, -1) >= CONFIG_PULLS_MAX)
+		return "waits for another pull";
 	*event = UNIT_EV_PULL;
 	return NULL;
 }
@@ -120,6 +121,9 @@ const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event)
 		return "waits to know why the board came up";
 	if (p->is_rescue && !u->entry.is_critical && !u->is_asked)
 		return "rescue: only critical units are started by themselves; `coracle start` starts it";
+	after = update_obstacle(p, i);
+	if (after)
+		return after;
 	after = obstacle_after(p, i);
 	if (after)
 		return after;
@@ -204,7 +208,7 @@ unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct j
 	return JOB_DONE;
 }
 
-static uint32_t random32(const struct pid1 *p)
+uint32_t sup_random(const struct pid1 *p)
 {
 	uint32_t r;
 
@@ -294,7 +298,7 @@ static void do_job_backoff(struct pid1 *p, struct unit *u)
 
 	if (u->job_fails < 32)
 		u->job_fails++;
-	arm(p, u, unit_jitter_ms(ms, random32(p)));
+	arm(p, u, unit_jitter_ms(ms, sup_random(p)));
 }
 
 static void forget(struct pid1 *p, unsigned i)

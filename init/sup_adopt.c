@@ -17,6 +17,7 @@
 #include "plog.h"
 #include "sup.h"
 #include "text.h"
+#include "update_run.h"
 
 static void close_fd(int *fd)
 {
@@ -88,24 +89,25 @@ static int place(struct pid1 *p, const struct unit_entry *e)
 	return i;
 }
 
-static void take_entry(struct pid1 *p, unsigned i, const struct unit_entry *e)
+static void take_entry(struct pid1 *p, unsigned i, const struct unit_entry *given)
 {
 	struct unit *u = &p->units[i];
 	struct status_unit *s = &p->status->unit[i];
-	bool is_same_image = !strcmp(u->entry.image, e->image);
-	char current[sizeof(e->current)];
+	bool is_same_image = !strcmp(u->entry.image, given->image);
+	struct unit_entry copy = *given, *e = &copy;
 
+	update_adopt(p, i, e, p->is_table_with_store);
 	/* What this boot pulled counts until the slots know of it. */
-	text_copy(current, sizeof(current), !e->current[0] && is_same_image ? u->entry.current : e->current);
+	if (!e->current[0] && is_same_image)
+		memcpy(e->current, u->entry.current, sizeof(e->current));
 	if (memcmp(&u->entry.path, &e->path, sizeof(*e) - offsetof(struct unit_entry, path)) != 0)
 		close_fd(&u->record_fd);
 	u->entry = *e;
-	memcpy(u->entry.current, current, sizeof(current));
 
 	status_begin(p->status);
 	text_printable(s->name, sizeof(s->name), e->name);
 	text_printable(s->image, sizeof(s->image), e->image);
-	text_printable(s->digest, sizeof(s->digest), current);
+	text_printable(s->digest, sizeof(s->digest), e->current);
 	s->is_enabled = e->is_enabled;
 	s->is_critical = e->is_critical;
 	if (!s->since_ms)

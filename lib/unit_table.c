@@ -41,6 +41,11 @@ static void end_texts(struct unit_entry *u)
 	END(u->current);
 	END(u->error);
 	END(u->health.arg);
+	END(u->slot.next);
+	END(u->slot.previous);
+	END(u->slot.floor);
+	for (int i = 0; i < UNIT_REFUSED_MAX; i++)
+		END(u->slot.refused[i]);
 }
 
 int unit_table_check(struct unit_table *t, size_t size, struct err *e)

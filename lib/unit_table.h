@@ -15,7 +15,8 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 5, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8 };
+enum { UNIT_TABLE_FORMAT = 6, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
+	UNIT_REFUSED_MAX = 4 };
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -86,6 +87,21 @@ enum unit_pull {		/* Quadlet Pull= */
 	UNIT_PULL_NEVER,
 };
 
+/* How it is updated; times 0: not said. */
+struct unit_update {
+	uint32_t is_auto;			/* AutoUpdate=registry */
+	uint32_t interval_ms, confirm_ms, confirm_window_ms;	/* UpdateInterval=, ConfirmSec=, ConfirmWindowSec= */
+	uint16_t window_from, window_to;	/* UpdateWindow=, minutes of the day (UTC); the same: always */
+};
+
+/* What state/slots says of its updates (bundle/slots.h), for this image reference. */
+struct unit_slot {
+	char next[72], previous[72];		/* digests or "" */
+	char refused[UNIT_REFUSED_MAX][72];
+	char floor[24];				/* a number or "" */
+	uint32_t tries;
+};
+
 struct unit_entry {
 	char name[UNIT_NAME_MAX];		/* file name less .container */
 	char description[128];
@@ -111,6 +127,8 @@ struct unit_entry {
 	uint16_t exit_success[UNIT_EXITS_MAX];	/* SuccessExitStatus=, RestartPreventExitStatus=, RestartForceExitStatus= */
 	uint16_t exit_prevent[UNIT_EXITS_MAX];
 	uint16_t exit_force[UNIT_EXITS_MAX];
+	struct unit_update update;
+	struct unit_slot slot;
 	struct unit_dep dep[UNIT_DEPS_MAX];
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
 	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */

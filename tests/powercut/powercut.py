@@ -115,6 +115,8 @@ class Board:
 class Recording:
     """events: ("W", offset, bytes) or ("F",); marks: [(number of events before it, word)]; base: the disk before the first."""
 
+    steps = STEPS
+
     def __init__(self, trace, base, digests, lists):
         self.base, self.digests, self.lists = base, digests, lists
         self.events, self.marks = [], []
@@ -130,12 +132,12 @@ class Recording:
     def step(self, at):
         """The step that the event number AT is of, and what was said to be done before it."""
         words = [w for n, w in self.marks if n <= at]
-        return next((w for w in reversed(words) if w in STEPS), None), {w for w in words if w not in STEPS}
+        return next((w for w in reversed(words) if w in self.steps), None), {w for w in words if w not in self.steps}
 
     def cuts(self, count, seed=1):
         """COUNT different cuts, all steps alike as far as they have as many."""
         rnd = random.Random(seed)
-        places = {s: [] for s in STEPS}
+        places = {s: [] for s in self.steps}
         for at in range(1, len(self.events) + 1):
             step = self.step(at)[0]
             if step:
@@ -144,7 +146,7 @@ class Recording:
         for tries in range(count * 200):
             if len(out) == count:
                 break
-            step = STEPS[tries % len(STEPS)]
+            step = self.steps[tries % len(self.steps)]
             if not places[step]:
                 continue
             cut = Cut(rnd.choice(places[step]), rnd.choice((0, 1) + (2,) * 6) and rnd.randrange(1, 1 << 30), step)
@@ -224,8 +226,25 @@ class Busy:
         self.thread.join()
 
 
+def update(board, mark, one):
+    mark("pull")
+    two = board.pull(board.refs[2])
+    mark("pulled")
+    mark("switch")
+    board.prepare(board.refs[2], two)
+    mark("switched")
+    mark("gc")
+    board.gc()
+    return one, two
+
+
 def record(folder, programs, refs, trust, control=None):
     """One update on a fresh disk. CONTROL: None, "no fsync" (the programs' syncs are not done) or "no barriers" (the file system's flushes)."""
+    return record_with(folder, programs, refs, trust, control)
+
+
+def record_with(folder, programs, refs, trust, control=None, board=Board, play=update, recording=Recording):
+    """The same with other steps: PLAY(BOARD, mark, digest of what runs) -> digests."""
     folder.mkdir(exist_ok=True)
     image, base, trace, fuse, at = (folder / n for n in ("image", "base", "trace", "fuse", "mnt"))
     recdisk, inject = tool("recdisk", "powercut"), tool("inject", "tools")
@@ -236,10 +255,10 @@ def record(folder, programs, refs, trust, control=None):
     must("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-J", "size=4", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
     with Mounted(image, at):
         (at / "store").mkdir()
-        board = Board(at / "store", programs, refs, trust, unit)
-        board.pull(refs[0])
-        one = board.pull(refs[1])
-        board.prepare(refs[1], one)
+        first = Board(at / "store", programs, refs, trust, unit)
+        first.pull(refs[0])
+        one = first.pull(refs[1])
+        first.prepare(refs[1], one)
     shutil.copyfile(image, base)
     fuse.mkdir(exist_ok=True)
     server = subprocess.Popen([recdisk, image, trace, fuse], stdout=subprocess.PIPE)
@@ -250,26 +269,19 @@ def record(folder, programs, refs, trust, control=None):
         wrap = lambda step: (inject, "nosync", folder / "report") if control == "no fsync" else (inject, "mark", fuse / "mark") if step == "pull" else ()
         try:
             with Mounted(loop, at, "barrier=0" if control == "no barriers" else "defaults"):
-                board = Board(at / "store", programs, refs, trust, unit, wrap)
+                played = board(at / "store", programs, refs, trust, unit, wrap)
                 with contextlib.nullcontext() if control == "no fsync" else Busy(at):
-                    mark("pull")
-                    two = board.pull(refs[2])
-                    mark("pulled")
-                    mark("switch")
-                    board.prepare(refs[2], two)
-                    mark("switched")
-                    mark("gc")
-                    board.gc()
+                    digests = play(played, mark, one)
                 if control != "no fsync":
                     must("sync", "-f", at)
-                lists = board.lists()
+                lists = played.lists()
         finally:
             must("losetup", "-d", loop)
     finally:
         run("umount", fuse)
         server.send_signal(signal.SIGTERM)
         server.wait()
-    return Recording(trace, base, (one, two), lists)
+    return recording(trace, base, digests, lists)
 
 
 def check(rec, cut, folder, programs, refs, trust):

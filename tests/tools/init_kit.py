@@ -25,6 +25,9 @@ ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/no
          ("timeout_start_ms", "I", 10000), ("timeout_stop_ms", "I", 3000), ("stop_signal", "I", int(signal.SIGTERM)),
          ("is_critical", "I", 0), ("refuses_secrets", "I", 0), ("is_enabled", "I", 1), ("type", "I", 0), ("remains", "I", 0), ("notify", "I", 0),
          ("watchdog_ms", "I", 0), ("exit_success", "8H", ()), ("exit_prevent", "8H", ()), ("exit_force", "8H", ()),
+         ("auto_update", "I", 0), ("update_interval_ms", "I", 0), ("confirm_ms", "I", 0), ("confirm_window_ms", "I", 0),
+         ("update_window", "2H", ()), ("next", "72s", ""), ("previous", "72s", ""), ("refused", "288s", ""), ("floor", "24s", ""),
+         ("tries", "I", 0),
          ("dep", "16H", ()), ("log_burst", "I", 0), ("log_interval_ms", "I", 0), ("log_size_max", "I", 0),
          ("on_failure", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
          ("health_interval_ms", "I", 0), ("health_timeout_ms", "I", 0), ("health_retries", "I", 0),
@@ -69,7 +72,7 @@ def table(units, error=""):
     assert len(body) == entry * len(units)
     body = body.ljust(entry * units_max(), b"\0")
     size = 8 + 16 + 384 + len(body)
-    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 5, size, crc, len(units), error.encode())
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 6, size, crc, len(units), error.encode())
     return head(zlib.crc32(head(0) + body)) + body
 
 

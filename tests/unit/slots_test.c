@@ -60,9 +60,10 @@ static void comes_back(void **state)
 	snprintf(s->current, sizeof(s->current), D "0");
 	snprintf(s->previous, sizeof(s->previous), D "1");
 	s->tries = 3;
-	snprintf(s->floor, sizeof(s->floor), "12");
+	s->floor = 12;
 	s = slots_get(&one, "other");
-	snprintf(s->refused, sizeof(s->refused), D "2");
+	snprintf(s->refused[0], sizeof(s->refused[0]), D "2");
+	snprintf(s->refused[1], sizeof(s->refused[1]), D "3");
 	assert_ptr_equal(slots_get(&one, "app"), &one.slot[0]);
 	assert_int_equal(slots_write(store, &one, &e), 0);
 	memset(&two, 0xff, sizeof(two));
@@ -88,9 +89,10 @@ static void full_is_full(void **state)
 		snprintf(s->current, sizeof(s->current), D "0");
 		snprintf(s->previous, sizeof(s->previous), D "0");
 		snprintf(s->next, sizeof(s->next), D "0");
-		snprintf(s->refused, sizeof(s->refused), D "0");
+		for (int k = 0; k < UNIT_REFUSED_MAX; k++)
+			snprintf(s->refused[k], sizeof(s->refused[k]), D "0");
 		s->tries = UINT32_MAX;
-		memset(s->floor, 'f', sizeof(s->floor) - 1);
+		s->floor = UINT64_MAX;
 	}
 	assert_null(slots_get(&one, "more"));
 	assert_int_equal(slots_write(store, &one, &e), 0);
