@@ -218,7 +218,7 @@ static int pull_preload(struct pull *p)
 	leave(p);
 	snprintf(aside, sizeof(aside), "%s.refused", file);
 	fprintf(stderr, "coracle-fetch: %s: %s%s; %s is asked\n", file, e.text,
-		outcome(r) == JOB_REFUSED && rename(file, aside) == 0 ? ": kept as .refused" : "", asked);
+		pull_outcome(r) == JOB_REFUSED && rename(file, aside) == 0 ? ": kept as .refused" : "", asked);
 	return r;
 }
 
