@@ -9,6 +9,7 @@ import signal
 import stat
 import struct
 import subprocess
+import tarfile
 
 import pytest
 
@@ -580,3 +581,47 @@ def test_table_of_what_a_unit_can(made, userns, network):
     assert "write /sys/kernel/x!" in got
     names = set(re.findall(r"^ls /sys/class/net=(\S+)", got, re.M))
     assert names == {"lo"} if network == "none" else names >= {"lo"}
+
+
+# Holes others fell into, on the way from an image to a record
+
+
+@pytest.mark.parametrize("user", ["4294967296", "4294967295", "18446744073709551616", "-1", "0x0", "1000:4294967296", "1000:-1", "99999999999999999999", "1e3", " 0", "+0",
+                                  "65536", "1000:70000"])
+def test_cve_2026_46680_numbers_that_overflow_are_neither_names_nor_root(made, user):
+    """An image that asks for them is refused by name; a passwd that has a user of that name does not help it."""
+    if user.split(":")[0].isdigit():
+        made.store.put(make_tar(item("etc/passwd", "root:x:0:0::/:\n%s:x:0:0::/:\n" % user.split(":")[0])))
+    got = made.create(ok=False, digest=publish(made.store, Entrypoint=["/probe"], User=user))
+    assert got.count("\n") == 1 and ("user " in got or "group " in got or "process.user" in got) and user.split(":")[-1].strip() in got, got
+
+
+@pytest.mark.parametrize("what", ["link", "outward", "fifo", "directory", "huge"])
+@pytest.mark.parametrize("name", ["etc/passwd", "etc/group"])
+def test_cve_2024_9676_passwd_that_is_none(made, what, name):
+    """Never read out of the root, never waited for, never without an end."""
+    outside = made.base / "outside"
+    outside.write_text("app:x:0:0::/:\n")
+    entry = {"link": link(name, str(outside)), "outward": link(name, "../../../../../.." + str(outside)), "fifo": item(name, type=tarfile.FIFOTYPE),
+             "directory": folder(name), "huge": item(name, b"a:x:1:1::/:\n" * 200_000)}[what]
+    made.store.put(make_tar(entry))
+    got = made.create("User=app\nGroup=apps\n", ok=False, digest=publish(made.store, Entrypoint=["/probe"]))
+    assert got.count("\n") == 1 and name.split("/")[1] in got or "app" in got, got
+
+
+LABELS = {"org.coracle.userns": "optional", "org.coracle.unit": "other", "io.podman.annotations.privileged": "TRUE", "run.oci.mount_context_type": "x",
+          "io.containerd.runc.v2.group": "/etc/shadow", "org.opencontainers.image.stopSignal": "9", "com.example.mounts": "/:/host"}
+
+
+def test_cve_2026_53488_labels_of_an_image_are_data(made):
+    one, other = (publish(made.store, Entrypoint=["/probe"], Labels=labels) for labels in ({}, LABELS))
+    texts = [made.create("UserNS=auto\n", digest=d, name="labels").joinpath("config.json").read_text().replace(d, "DIGEST") for d in (one, other)]
+    assert texts[0] == texts[1] and "optional" not in texts[1]
+    # Nor those of the unit, where they bear our names.
+    text = made.create("UserNS=auto\n" + "".join("Annotation=%s=%s\n" % x for x in LABELS.items() if x[0].startswith("org.coracle."))).joinpath("config.json").read_text()
+    assert "optional" not in text and '"org.coracle.unit":"app"' in text.replace(" ", "")
+
+
+def test_cve_2026_31431_no_af_alg(made):
+    got = made.run("sys", "afalg", unit="AddCapability=CAP_NET_ADMIN CAP_NET_RAW\n").out
+    assert "sys afalg!EPERM" in got

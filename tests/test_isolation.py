@@ -5,6 +5,7 @@ import ctypes
 import os
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 
@@ -480,3 +481,18 @@ def test_hostile_rootfs_leaves_the_host_alone(kit):
     c["mounts"].append({"destination": "/tmp/x/new", "type": "bind", "source": str(b / "vol"), "options": ["bind"]})
     kit.run(b, c)
     assert sorted(os.listdir(host)) == ["file"] and (host / "file").read_text() == "host"
+
+
+def test_cve_2020_15257_abstract_sockets_of_the_host(kit):
+    """Not in reach from a network namespace of its own; we listen at none ourselves."""
+    name = "coracle-canary-%d" % os.getpid()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind("\0" + name)
+        s.listen()
+        c = kit.config("abstract", name)
+        assert f"abstract {name}!ECONNREFUSED" in kit.run(kit.bundle(), c).stdout
+        # The canary sings where the network is shared.
+        c["linux"]["namespaces"] = [n for n in c["linux"]["namespaces"] if n["type"] != "network"]
+        assert f"abstract {name}=0" in kit.run(kit.bundle(), c).stdout
+    source = "".join(p.read_text() for d in ("init", "lib", "fetch", "bundle") for p in (bundle_kit.ROOT / d).glob("*.c"))
+    assert "sun_path[0] = 0" not in source and "sun_path[0] = '\\0'" not in source

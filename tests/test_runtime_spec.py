@@ -40,6 +40,20 @@ def test_every_test_named_exists():
         assert row[2] or row[1] == "refused", "%s: neither refused nor tested" % row[0]
 
 
+def test_holes_have_their_tests():
+    text = (bundle_kit.ROOT / "docs/isolation.md").read_text()
+    table = text.split("## Known holes")[1].split("##")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| hole")]
+    assert len(rows) == 16
+    for row in rows + [table.split("Beside them")[1]]:
+        named = re.findall(r"(test_\w+\.py) ((?:`\w+`(?:, )?)+)", row)
+        assert named
+        for file, names in named:
+            for name in re.findall(r"`(\w+)`", names):
+                assert "def test_%s" % name in (bundle_kit.ROOT / "tests" / file).read_text(), (file, name)
+    assert (bundle_kit.ROOT / "tests/boards/test_escape.py").exists()
+
+
 # What is refused: the document's words -> (where it is put, what is put there, what the error has to say)
 def at(path, value, want=None):
     return path, value, want or path

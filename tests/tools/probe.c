@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -34,7 +35,7 @@ static const char *error_name(int e)
 		{ EPERM, "EPERM" }, { ENOENT, "ENOENT" }, { EACCES, "EACCES" }, { EROFS, "EROFS" }, { EINVAL, "EINVAL" },
 		{ ENOSYS, "ENOSYS" }, { ENXIO, "ENXIO" }, { EIO, "EIO" }, { ENOTDIR, "ENOTDIR" }, { EAGAIN, "EAGAIN" },
 		{ ENOMEM, "ENOMEM" }, { EEXIST, "EEXIST" }, { EBUSY, "EBUSY" }, { ESRCH, "ESRCH" }, { ENOTTY, "ENOTTY" },
-		{ ENOKEY, "ENOKEY" },
+		{ ENOKEY, "ENOKEY" }, { ECONNREFUSED, "ECONNREFUSED" },
 	};
 	static char other[16];
 
@@ -323,7 +324,12 @@ static void one(const char *what, const char *arg)
 		show_stat(arg);
 	else if (!strcmp(what, "env"))
 		printf("env %s=%s\n", arg, getenv(arg) ? getenv(arg) : "(unset)");
-	else if (!strcmp(what, "port")) {
+	else if (!strcmp(what, "abstract")) {
+		struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+		memcpy(a.sun_path + 1, arg, strlen(arg));
+		result("abstract", arg, connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&a, (socklen_t)(3 + strlen(arg))));
+	} else if (!strcmp(what, "port")) {
 		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(arg)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 		result("port", arg, bind(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&a, sizeof(a)));

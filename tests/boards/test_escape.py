@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The canaries of docs/isolation.md inside every QEMU board: what a program in a default container can reach of the board, and what hostile images can make
+the start do, on the kernels and architectures that boards have. cgroup v2 and its device rules are real here."""
+import os, re, subprocess, tarfile
+import pytest
+
+import board as board_kit
+import images
+
+pytestmark = pytest.mark.every_board
+
+PROBE = board_kit.ROOT / "tests/tools/probe.c" if hasattr(board_kit, "ROOT") else board_kit.pack.BOARDS.parent / "tests/tools/probe.c"
+OUT = board_kit.pack.BOARDS.parent / os.environ.get("O", "build")
+
+
+@pytest.fixture(scope="session")
+def hostile(board_name, registry, etc, tmp_path_factory):
+    """demo/escape: the probe, and links out of the root where a start looks; demo/twisted: a link in the place of /proc."""
+    target = board_kit.pack.settings(board_name)["TARGET"]
+    folder = tmp_path_factory.mktemp("hostile")
+    subprocess.run([OUT / target / "deps/bin/musl-gcc", "-static", "-O1", "-D_GNU_SOURCE", "-o", folder / "probe", PROBE], check=True)
+    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[target]
+    probe = images.entry("probe", (folder / "probe").read_bytes(), mode=0o755)
+    link = lambda name, to: images.entry(name, kind=tarfile.SYMTYPE, link=to)
+    layers = {"escape": [[probe, images.entry("etc", kind=tarfile.DIRTYPE), images.entry("etc/passwd", b"root:x:0:0::/:\n")],
+                         [link("work", "/proc/self/fd/4"), link("up", "../../../.."), images.entry("dev", kind=tarfile.DIRTYPE), link("dev/null", "/etc/passwd"),
+                          link("dev/console", "/etc/passwd")]],
+              "twisted": [[probe, link("proc", "/etc")]]}
+    for name, content in layers.items():
+        layout = folder / name
+        images.make_image(layout, content, config={"Entrypoint": ["/probe"]}, arch=arch)
+        registry.push(layout, "demo/" + name)
+        registry.sign("demo/" + name, registry.key("cosign"), identity="registry.demo:%d/demo/%s" % (registry.port, name))
+
+
+CANARIES = ("cat /proc/self/status cat /proc/self/uid_map ids . sid . ls /proc write /x write /proc/sys/kernel/hostname write /proc/sys/kernel/core_pattern "
+            "write /proc/sysrq-trigger read /dev/mem mknod /dev/disk mkchr /dev/shm/mem sys mount sys unshare-user sys afalg sys bpf sys clock sys reboot sys pivot "
+            "sys remount-root ls /sys/class/net write /sys/fs/cgroup/cgroup.procs write /sys/fs/cgroup/memory.max stat /dev/null stat /dev/console write /etc/passwd "
+            "cat /proc/keys ls /data ls /run echo done sleep 100000000")
+
+
+def test_canaries(boot, hostile, unit_text):
+    both = "\nAddDevice=/dev/vda:/dev/disk:r\nAddCapability=CAP_DAC_OVERRIDE\nExec=read /dev/disk open /dev/disk write /dev/disk echo done sleep 100000000"
+    board = boot(units={
+        "escape.container": unit_text("Exec=" + CANARIES, name="escape"),
+        "other.container": unit_text("Exec=cat /proc/self/uid_map echo done sleep 100000000", name="escape"),
+        "device.container": unit_text(both, name="escape"),
+        "cwd.container": unit_text("WorkingDir=/work\nExec=pwd .", name="escape"),
+        "twisted.container": unit_text("Exec=pwd .", name="twisted"),
+    })
+    for name in ("escape", "other", "device"):
+        board.wait_unit(name, "running", timeout=300)
+        board.wait_says("logs %s" % name, r"stdout F done")
+    said = lambda name: re.sub(r"^\S+ std(?:out|err) F ", "", board.say("logs %s -n 200" % name), flags=re.M)
+    out = said("escape")
+    status = dict(line.split(":\t", 1) for line in out.splitlines() if ":\t" in line)
+    assert {status[k] for k in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}, out
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    ranges = [re.search(r"^ +0 +(\d+) +65536$", said(name), re.M)[1] for name in ("escape", "other")]
+    assert len(set(ranges)) == 2 and min(map(int, ranges)) >= 4194304, "a user namespace and a range of its own each"
+    assert "ids=0:0" in out and "sid=1 pid=1" in out
+    assert re.findall(r"^ls /proc=(\d+)$", out, re.M) == ["1"] and re.findall(r"^ls /sys/class/net=(\S+)$", out, re.M) == ["lo"]
+    for place in ("/x", "/proc/sys/kernel/hostname", "/proc/sys/kernel/core_pattern", "/etc/passwd", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/cgroup.procs"):
+        assert re.search(r"^write %s!E(ROFS|ACCES)" % re.escape(place), out, re.M), place
+    assert "write /proc/sysrq-trigger=" not in out and "read /dev/mem!ENOENT" in out
+    for refused in ("mknod /dev/disk", "mkchr /dev/shm/mem", "sys mount", "sys unshare-user", "sys afalg", "sys bpf", "sys clock", "sys reboot", "sys pivot",
+                    "sys remount-root"):
+        assert refused + "!EPERM" in out, refused
+    assert "stat /dev/null=20666 0:0 1:3" in out and "stat /dev/console!ENOENT" in out
+    assert "ls /data!ENOENT" in out and "ls /run=" not in out
+    # The rule, not the node's mode: root of the namespace passes that.
+    device = said("device")
+    assert "read /dev/disk=0" in device and "open /dev/disk!EPERM" in device and "write /dev/disk!EPERM" in device, device
+    for name, why in (("cwd", "cwd /work"), ("twisted", "symlink")):
+        assert why in board.wait_unit(name, "backoff", timeout=120)["reason"]
+        assert "pwd=" not in said(name)
+    assert "no user namespace" not in board.say("log")
+    assert board.unit("escape")["state"] == "running"
+    assert board.poweroff() == 0
