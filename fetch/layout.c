@@ -218,9 +218,10 @@ static int find_name(yyjson_val *root, const char *name, struct digest *out)
 			count++;
 		}
 	}
-	if (!found || (count > 1 && !name[0]))
+	found = yyjson_obj_get(found, "digest");
+	if (!yyjson_is_str(found) || (count > 1 && !name[0]))
 		return -ENOENT;
-	return digest_parse(span_str(yyjson_get_str(yyjson_obj_get(found, "digest"))), out);
+	return digest_parse(span_of(yyjson_get_str(found), yyjson_get_len(found)), out);
 }
 
 static void answer(const struct layout *l, const struct net_request *q)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A hostile program in the net and unpack jails, put there by the real launcher: what it tries fails, with seccomp and without."""
+"""A hostile program in the net, layout and unpack jails, put there by the real launcher: what it tries fails, with seccomp and without."""
 import os, socket, subprocess, sys
 import pytest
 
@@ -41,7 +41,7 @@ def go(hostile, spec, attempt, victim, port):
     return subprocess.run([str(hostile), spec, attempt, str(victim), str(port)], timeout=30).returncode
 
 
-@pytest.mark.parametrize("spec", ("net", "unpack", "net+open", "unpack+open"))
+@pytest.mark.parametrize("spec", ("net", "unpack", "layout", "net+open", "unpack+open", "layout+open"))
 def test_harmless_program_runs(hostile, spec, victim, listener):
     assert go(hostile, spec, "nothing", victim, listener) == 42
 
@@ -53,7 +53,7 @@ def test_attempts_work_outside(hostile, victim, listener):
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-@pytest.mark.parametrize("spec", ("net", "unpack", "net+open", "unpack+open"))
+@pytest.mark.parametrize("spec", ("net", "unpack", "layout", "net+open", "unpack+open", "layout+open"))
 def test_attempt_fails(hostile, spec, attempt, victim, listener):
     code = go(hostile, spec, attempt, victim, listener)
     assert code == 1 or (code == 128 + 31 and "+open" not in spec), code

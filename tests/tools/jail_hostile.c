@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A taken-over process, put into a jail by the real launcher with the real spec.
- *   jail_hostile SPEC ATTEMPT VICTIM_PID PORT     the launcher: SPEC net, judge-like unpack; "+open" behind SPEC lets every system call pass,
+ *   jail_hostile SPEC ATTEMPT VICTIM_PID PORT     the launcher: SPEC net, layout or unpack; "+open" behind SPEC lets every system call pass,
  *                                                 so that what the rest of the jail holds is seen without seccomp
  *   jail_hostile --inside ATTEMPT VICTIM PORT     the program in the jail: exit 0 the attempt worked, 1 it was refused, 42 for "nothing"
  * The launcher's exit status is the program's, 128 + signal where it was killed.
@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "jail.h"
+#include "layout.h"
 #include "net.h"
 #include "unpack.h"
 
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (strncmp(argv[1], "net", 3) == 0)
 		net_jail_spec(&spec);
+	else if (strncmp(argv[1], "layout", 6) == 0)
+		layout_jail_spec(&spec);
 	else
 		unpack_jail_spec(&spec);
 	if (strstr(argv[1], "+open")) {
@@ -110,6 +113,9 @@ int main(int argc, char **argv)
 	fds[0] = (struct jail_fd){ 2, 2 };
 	if (strncmp(argv[1], "unpack", 6) == 0) {
 		fds[1] = (struct jail_fd){ stage_clone(dir), UNPACK_STAGE_FD };
+		fds_len = 2;
+	} else if (strncmp(argv[1], "layout", 6) == 0) {
+		fds[1] = (struct jail_fd){ stage_clone(dir), NET_SOCKET_FD };
 		fds_len = 2;
 	}
 	if (jail_start(&jail, &spec, exe, (char *[]){ argv[0], (char *)"--inside", argv[2], argv[3], argv[4], NULL }, fds, fds_len, &e) < 0) {
