@@ -4,6 +4,7 @@
  *   inject count REPORT PROGRAM...          "N CALLS" at the end of REPORT, a line "N name program target" for each call that would be failed
  *   inject fail N ERRNO REPORT PROGRAM...   the Nth of them (from 1) is not done and returns ERRNO; REPORT says which it was
  *   inject nosync REPORT PROGRAM...         fsync, fdatasync, syncfs and sync say 0 and are not done: fsync compiled out
+ *   inject peak REPORT PROGRAM...           a line "program VmHWM-in-KiB" for each process as it ends
  *   inject mark FILE PROGRAM...             writes "publish" or "pull" into FILE as a pull comes to the one or the other step
  * A call is made harmless by its first two arguments (no descriptor, no path), so that it passes any seccomp filter as what it is.
  * Exit status: the program's, or 128 + its signal; 125 for a failure of ours.
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 enum { TASKS_MAX = 256 };
-enum mode { COUNT, FAIL, NOSYNC, MARK };
+enum mode { COUNT, FAIL, NOSYNC, MARK, PEAK };
 
 static const struct call {
 	long nr;
@@ -143,6 +144,24 @@ static void mark(struct task *t, const struct user_regs_struct *regs)
 		exit(125);
 }
 
+/* A process is about to end and still has its memory. */
+static void tell_peak(pid_t pid)
+{
+	char path[64], line[200], comm[20] = "";
+	long peak = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "Name: %15s", comm);
+		sscanf(line, "VmHWM: %ld", &peak);
+	}
+	if (f)
+		fclose(f);
+	fprintf(report, "%s %ld\n", comm, peak);
+}
+
 static void enter(struct task *t)
 {
 	struct user_regs_struct regs;
@@ -154,7 +173,7 @@ static void enter(struct task *t)
 		mark(t, &regs);
 		return;
 	}
-	c = call_of((long)regs.orig_rax);
+	c = mode == PEAK ? NULL : call_of((long)regs.orig_rax);
 	if (!c)
 		return;
 	if (mode == NOSYNC) {
@@ -214,10 +233,13 @@ static int run(pid_t first)
 			else
 				leave(t);
 			signal = 0;
+		} else if (status >> 16 == PTRACE_EVENT_EXIT && mode == PEAK) {
+			tell_peak(pid);
+			signal = 0;
 		} else if (status >> 16 || signal == SIGSTOP || signal == SIGTRAP) {
 			signal = 0;	/* an event, or a new child's first stop */
 		}
-		ptrace(PTRACE_SYSCALL, pid, 0, signal);
+		ptrace(mode == PEAK ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, signal);
 	}
 	return result;
 }
@@ -228,7 +250,7 @@ static int words(int argc, char **argv)
 		const char *name;
 		enum mode mode;
 		int args;
-	} modes[] = { { "count", COUNT, 3 }, { "fail", FAIL, 5 }, { "nosync", NOSYNC, 3 }, { "mark", MARK, 3 } };
+	} modes[] = { { "count", COUNT, 3 }, { "fail", FAIL, 5 }, { "nosync", NOSYNC, 3 }, { "mark", MARK, 3 }, { "peak", PEAK, 3 } };
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
 		if (argc > modes[i].args && strcmp(argv[1], modes[i].name) == 0) {
@@ -264,8 +286,8 @@ int main(int argc, char **argv)
 	}
 	waitpid(pid, &result, 0);
 	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-		PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL);
-	ptrace(PTRACE_SYSCALL, pid, 0, 0);
+		PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL | (mode == PEAK ? PTRACE_O_TRACEEXIT : 0));
+	ptrace(mode == PEAK ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, 0);
 	result = run(pid);
 	if (mode == COUNT)
 		fprintf(report, "%ld CALLS\n", serial);
