@@ -88,8 +88,8 @@ def written(top, programs, ref, trust, *options):
 def test_bytes_written_for_each_byte_unpacked(tmp_path, registry, programs, trust, options, limit):
     """Files that do not compress, so that the partial file is as large as what is unpacked of it."""
     ref = registry.host + "/costs/app"
-    images.make_image(tmp_path / "image", [[images.entry("big", os.urandom(12 << 20)), *(images.entry("f%03d" % n, os.urandom(40000)) for n in range(150))]])
-    registry.push(tmp_path / "image", "costs/app")
+    images.make_image(tmp_path / "layout", [[images.entry("big", os.urandom(12 << 20)), *(images.entry("f%03d" % n, os.urandom(40000)) for n in range(150))]])
+    registry.push(tmp_path / "layout", "costs/app")
     registry.sign("costs/app", registry.key())
     total, size = written(tmp_path, programs, ref + ":1", trust({ref: registry.key().pub}).args, *options)
     print("%d bytes written for %d unpacked: %.2f" % (total, size, total / size))
