@@ -14,6 +14,7 @@ TARGETS = {
              "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
     "record": ["lib/record.c"],
     "passwd": [],
+    "secrets": ["bundle/secrets.c", "bundle/tar_sparse.c"],
     "tar": ["bundle/tar_guard.c", "bundle/tar_sparse.c"],
     "notify": ["init/notify_parse.c", "init/text.c"],
 }
