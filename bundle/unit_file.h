@@ -51,6 +51,8 @@ struct unit_file {
 	uint32_t restart_sec_ms, restart_max_sec_ms, timeout_start_ms, timeout_stop_ms;
 	bool has_restart_max;
 	struct unit_health health;
+	uint32_t on_boot_ms;
+	struct unit_calendar calendar;
 	uint32_t log_burst, log_interval_ms, log_size_max;
 	uint32_t on_failure;			/* enum unit_on_failure */
 	uint32_t type, notify, watchdog_ms;	/* enum unit_type, unit_notify; 0: none */

@@ -235,6 +235,8 @@ static const struct unit_key keys[] = {
 	HONOURED("X-Coracle", "MemorySwapMax", x_swap, "a size, or infinity; default 0: no swap"),
 	HONOURED("X-Coracle", "PidsMax", pids_limit, "as PidsLimit= in [Container]"),
 	HONOURED("X-Coracle", "LogSizeMax", x_log_size, "a size: of saved log, twice that is kept on the data partition; 0: none is saved; default 256k"),
+	HONOURED("X-Coracle", "OnBootSec", x_on_boot, TIME " after boot: started then, and not before"),
+	HONOURED("X-Coracle", "OnCalendar", x_on_calendar, "hourly, daily, weekly, monthly, or [Mon..Fri] [*-MM-DD] HH:MM with *, lists, A..B and A/STEP (systemd.time(7)), in UTC: started at each such minute, and not at boot"),
 	HONOURED("X-Coracle", "HealthTcp", x_health_tcp, "a port: healthy where 127.0.0.1 of the unit's network takes a connection; instead of HealthCmd="),
 	HONOURED("X-Coracle", "HealthHttp", x_health_http, "PORT/PATH: healthy where 127.0.0.1 of the unit's network answers a GET with 200 to 399; instead of HealthCmd="),
 	HONOURED("X-Coracle", "OomScoreAdjust", x_oom, "-1000 to 1000"),

@@ -72,6 +72,8 @@ UNIT_KEYS_READER(exit_success);
 UNIT_KEYS_READER(exit_prevent);
 UNIT_KEYS_READER(exit_force);
 UNIT_KEYS_READER(notify);
+UNIT_KEYS_READER(x_on_boot);
+UNIT_KEYS_READER(x_on_calendar);
 UNIT_KEYS_READER(log_burst);
 UNIT_KEYS_READER(log_interval);
 UNIT_KEYS_READER(x_log_size);

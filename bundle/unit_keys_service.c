@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "calendar.h"
 #include "quadlet.h"
 #include "signals.h"
 
@@ -364,4 +365,15 @@ int unit_keys_x_oom(struct unit_file *u, const char *v, struct err *e)
 		return -EINVAL;
 	u->oom_score_adj = v[0] == '-' ? -(int32_t)n : (int32_t)n;
 	return 0;
+}
+
+int unit_keys_x_on_boot(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->on_boot_ms, v, 0);
+}
+
+int unit_keys_x_on_calendar(struct unit_file *u, const char *v, struct err *e)
+{
+	memset(&u->calendar, 0, sizeof(u->calendar));
+	return !v[0] || calendar_parse(v, &u->calendar) ? 0 : -EINVAL;
 }

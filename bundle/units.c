@@ -157,6 +157,8 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->watchdog_ms = u->watchdog_ms;
 	x->health = u->health;
 	x->on_failure = u->on_failure;
+	x->on_boot_ms = u->on_boot_ms;
+	x->calendar = u->calendar;
 	x->log_burst = u->log_burst;
 	x->log_interval_ms = u->log_interval_ms;
 	x->log_size_max = u->log_size_max;

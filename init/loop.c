@@ -182,6 +182,7 @@ static uint64_t scan(struct pid1 *p)
 	next = sooner(helper_scan(p, p->now_ms), board_scan(p, p->now_ms));
 	next = sooner(next, update_scan(p, p->now_ms));
 	next = sooner(next, sup_scan(p, p->now_ms));
+	next = sooner(next, sup_calendar(p, p->now_ms));
 	next = sooner(next, health_scan(p, p->now_ms));
 	next = sooner(next, job_expire(p, p->now_ms));
 	next = sooner(next, resets_scan(p, p->now_ms));

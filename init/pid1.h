@@ -31,6 +31,7 @@ enum { STRANGERS_KEPT = 32 };
 struct unit {
 	bool is_used;
 	bool is_gone;			/* no longer in the table: dropped once inactive */
+	bool has_booted;		/* OnBootSec= came */
 	bool is_asked;			/* by hand, since boot */
 	bool has_done;			/* a oneshot: its last run ended well */
 	struct unit_entry entry;
@@ -106,6 +107,7 @@ struct pid1 {
 	bool has_resets;		/* state/resets was taken in */
 	uint32_t resets;		/* resets in a row that count */
 	bool is_rescue;
+	long long minute;		/* of the wall clock, for which OnCalendar= was looked at */
 	int resets_job;			/* enum resets_job: what the job under way is */
 	char reset_why[RESETS_TEXT_MAX];/* of the reset that comes, or "" */
 	bool is_reset_bad, is_reset_said;

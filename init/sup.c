@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cgroup.h"
@@ -437,6 +438,37 @@ static uint64_t watchdog(struct pid1 *p, unsigned i, uint64_t now_ms)
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
 	return !a || (b && b < a) ? b : a;
+}
+
+uint64_t sup_calendar(struct pid1 *p, uint64_t now_ms)
+{
+	uint64_t next = 0;
+	struct timespec t;
+	struct tm tm;
+	bool is_new;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	gmtime_r(&t.tv_sec, &tm);
+	/* The minute it is, also where the clock was set: one that was leapt over does not come again. */
+	is_new = p->minute != t.tv_sec / 60;
+	p->minute = t.tv_sec / 60;
+	for (unsigned i = 0; i < p->units_len && p->power == STATUS_POWER_ON; i++) {
+		struct unit *u = &p->units[i];
+		uint64_t boot = u->has_booted || !u->entry.on_boot_ms ? 0 : p->status->boot_ms + u->entry.on_boot_ms;
+		bool is_due = boot && boot <= now_ms;
+
+		if (!u->is_used || !u->entry.is_enabled)
+			continue;
+		u->has_booted |= is_due;
+		is_due |= is_new && u->entry.calendar.months && unit_calendar_has(&u->entry.calendar, &tm);
+		if (is_due)
+			sup_ask(p, i, UNIT_EV_START);
+		else if (boot)
+			next = sooner(next, boot);
+		if (u->entry.calendar.months)
+			next = sooner(next, now_ms + (uint64_t)(60 - tm.tm_sec) * 1000);
+	}
+	return next;
 }
 
 uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)

@@ -60,6 +60,9 @@ void sup_reaped_stranger(struct pid1 *p, pid_t pid, int status);
 /* Network or data came: what backs off after a failed pull tries again now. */
 void sup_retry_pulls(struct pid1 *p);
 
+/* Once per turn: OnBootSec= and OnCalendar=. Returns when to look again (0: never). */
+uint64_t sup_calendar(struct pid1 *p, uint64_t now_ms);
+
 /* Shutdown: wish everything down. True once nothing of any unit runs. */
 bool sup_stop_all(struct pid1 *p);
 

@@ -203,7 +203,7 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 	if (has_new)
 		helper_renew_logger(p);
 	for (unsigned i = 0; i < p->units_len; i++)
-		if (is_new[i] && p->units[i].entry.is_enabled && p->power == STATUS_POWER_ON)
+		if (is_new[i] && p->units[i].entry.is_enabled && !p->units[i].entry.on_boot_ms && !p->units[i].entry.calendar.months && p->power == STATUS_POWER_ON)
 			sup_ask(p, i, UNIT_EV_START);
 }
 

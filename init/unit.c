@@ -39,6 +39,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 
 #define GO(state, action) { 1, { UNIT_##state, UNIT_DO_##action } }
 
@@ -247,6 +248,12 @@ enum unit_event unit_end_event(const struct unit_entry *e, const struct unit_end
 bool unit_is_active(enum unit_state state)
 {
 	return state == UNIT_RUNNING || state == UNIT_ENDING || state == UNIT_EXITED;
+}
+
+bool unit_calendar_has(const struct unit_calendar *c, const struct tm *t)
+{
+	return c->minutes >> t->tm_min & 1 && c->hours >> t->tm_hour & 1 && c->days >> t->tm_mday & 1 && c->months >> (t->tm_mon + 1) & 1 &&
+		c->weekdays >> t->tm_wday & 1;
 }
 
 void unit_end_text(const struct unit_end *end, char *out, unsigned size)

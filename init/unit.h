@@ -122,6 +122,10 @@ bool unit_is_active(enum unit_state state);
 /* "exited with code 3", "killed by signal 9", ... */
 void unit_end_text(const struct unit_end *end, char *out, unsigned size);
 
+/* Is T (UTC) one of C's minutes? */
+struct tm;
+bool unit_calendar_has(const struct unit_calendar *c, const struct tm *t);
+
 /* Starts inside one interval. */
 struct unit_limit {
 	uint64_t begin_ms;

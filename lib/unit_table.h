@@ -15,7 +15,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 6, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
+enum { UNIT_TABLE_FORMAT = 7, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
 	UNIT_REFUSED_MAX = 4 };
 
 /* systemd.service(5), Restart= */
@@ -70,6 +70,14 @@ struct unit_health {
 
 /* Appends WORD to ARG's list; false where it does not fit. */
 bool unit_health_add(struct unit_health *h, const char *word);
+
+/* OnCalendar=: bit N of a mask is the value N. In UTC. No months: none. */
+struct unit_calendar {
+	uint64_t minutes;
+	uint32_t hours, days;		/* days of the month: bits 1 to 31 */
+	uint16_t months;		/* bits 1 to 12 */
+	uint16_t weekdays;		/* bit 0 is Sunday */
+};
 
 enum unit_dep_kind { UNIT_DEP_AFTER = 1, UNIT_DEP_REQUIRES = 2, UNIT_DEP_WANTS = 4 };
 
@@ -130,6 +138,9 @@ struct unit_entry {
 	struct unit_update update;
 	struct unit_slot slot;
 	struct unit_dep dep[UNIT_DEPS_MAX];
+	uint32_t on_boot_ms;			/* OnBootSec=, 0: none; with either the unit is not started at boot */
+	uint32_t pad0;
+	struct unit_calendar calendar;
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
 	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */
 	uint32_t on_failure;			/* enum unit_on_failure */

@@ -119,6 +119,16 @@ def test_oneshot_is_up_when_it_is_done(board):
     board.wait_state("app", "inactive")
 
 
+def test_started_some_time_after_boot(board):
+    board.unit("job", "exit", 0, type=init_kit.ONESHOT, restart=init_kit.NO, on_boot_ms=1500)
+    board.unit("hello", "say", "hi")
+    board.start()
+    board.wait_state("hello", "running")
+    u = board.wait(lambda: (lambda u: u["ends"] and u)(board.status("job")), "has run")
+    assert u["state"] == "inactive" and u["ends"][0]["reason"] == "exited with code 0"
+    assert board.status()["up_ms"] >= 1500
+
+
 # sd_notify
 
 

@@ -83,6 +83,14 @@ def test_services_finer_keys(units):
         assert says in lines(units.check(ok=False))["d"], text
 
 
+def test_times(units):
+    units("a.container", GOOD + "[Service]\nType=oneshot\n[X-Coracle]\nOnCalendar=Mon..Fri *-*-* 03:30\nOnBootSec=5min\n")
+    assert units.check().code == 0
+    for text in ("OnCalendar=never", "OnCalendar=24:00", "OnCalendar=03:30 Europe/Berlin", "OnBootSec=soon"):
+        units("b.container", GOOD + "[X-Coracle]\n" + text + "\n")
+        assert "takes" in lines(units.check(ok=False))["b"], text
+
+
 def test_health_keys(units):
     units("a.container", GOOD + "HealthCmd=curl -f http://localhost/\nHealthInterval=5s\nHealthOnFailure=restart\nNotify=healthy\n")
     units("b.container", GOOD + 'HealthCmd=["/bin/check", "--fast"]\nHealthRetries=2\nHealthStartPeriod=1m\nHealthTimeout=2s\n')
@@ -238,7 +246,7 @@ def test_job_hands_over_table_and_result(units, run, programs):
     assert (magic, code) == (0x4a524332, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
-    assert (form, size, count) == (6, len(data), 2)
+    assert (form, size, count) == (7, len(data), 2)
     assert b"registry.test:5000/a/b:1\0" in data and b"unknown key Nonsense=" in data
 
 

@@ -439,6 +439,36 @@ static void helpers_that_end_at_once_come_back_slower(void **state)
 	assert_false(helper_reaped(&p, 4243, 0));
 }
 
+static void timers_start_units(void **state)
+{
+	(void)state;
+	add_unit("boot");
+	add_unit("minutely");
+	add_unit("never");
+	table.unit[0].on_boot_ms = 5000;
+	table.unit[1].calendar = table.unit[2].calendar = (struct unit_calendar){ ~0ull, ~0u, ~0u, 0x1ffe, 0x7f };
+	table.unit[2].calendar.weekdays = 0;
+	status.boot_ms = p.now_ms;
+	sup_adopt(&p, &table);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(p.units[i].state, UNIT_INACTIVE);
+	sup_calendar(&p, p.now_ms);
+	assert_int_equal(p.units[0].state, UNIT_INACTIVE);
+	assert_int_equal(p.units[1].state, UNIT_WAITING);
+	sup_event(&p, 1, UNIT_EV_STOP);
+	assert_true(sup_calendar(&p, p.now_ms) <= p.now_ms + 60000);
+	p.minute--;		/* the next one, seen from here */
+	sup_calendar(&p, p.now_ms + 4999);
+	assert_int_equal(p.units[0].state, UNIT_INACTIVE);
+	assert_int_equal(p.units[1].state, UNIT_WAITING);
+	sup_calendar(&p, p.now_ms + 5000);
+	assert_int_equal(p.units[0].state, UNIT_WAITING);
+	sup_event(&p, 0, UNIT_EV_STOP);
+	sup_calendar(&p, p.now_ms + 6000);
+	assert_int_equal(p.units[0].state, UNIT_INACTIVE);
+	assert_int_equal(p.units[2].state, UNIT_INACTIVE);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -457,6 +487,7 @@ int main(void)
 		TEST(stop_while_starting_ends_both),
 		TEST(long_life_forgets_short_ones),
 		TEST(stop_all_goes_against_after),
+		TEST(timers_start_units),
 		TEST(a_lease_comes_and_goes),
 		TEST(helpers_that_end_at_once_come_back_slower),
 	};
