@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -60,6 +61,26 @@ static void fill_stdio(void)
 	} while (fd >= 0 && fd <= 2);
 	if (fd > 2)
 		close(fd);
+}
+
+/*
+ * PID 1 has ten descriptors a unit. All close at the exec, but until then they stand in the way of a program whose limit of open files
+ * is lower than the next free number.
+ */
+static void close_others(const struct start_context *c)
+{
+	const int keep[] = { c->report_fd, c->request->record_fd, c->request->stdio[0], c->request->stdio[1], c->request->stdio[2] };
+	int from = 3, next;
+
+	do {
+		next = INT_MAX;
+		for (size_t i = 0; i < sizeof(keep) / sizeof(*keep); i++)
+			if (keep[i] >= from && keep[i] < next)
+				next = keep[i];
+		if (next > from)
+			syscall(SYS_close_range, from, next == INT_MAX ? ~0u : (unsigned)next - 1, 0);
+		from = next == INT_MAX ? next : next + 1;
+	} while (next != INT_MAX);
 }
 
 static int map_record(struct start_context *c)
@@ -342,6 +363,8 @@ _Noreturn void start_stage1(const struct start_request *q, int report_fd)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (c->report_fd <= 2)
 		c->report_fd = fcntl(report_fd, F_DUPFD_CLOEXEC, 3);
+	if (c->report_fd >= 0)
+		close_others(c);
 	if (c->report_fd < 0 || prepare(c) < 0)
 		_exit(START_EXIT_OURS);
 	if (pipe2(go, O_CLOEXEC) < 0) {

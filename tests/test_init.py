@@ -494,6 +494,15 @@ def test_resident_memory_is_small(board):
     assert rss <= 512, status
 
 
+def test_a_low_limit_of_files_is_no_failed_start(board):
+    """PID 1's own descriptors are no longer in the way when the program's limit counts."""
+    for n in range(init_kit.units_max()):
+        board.unit(f"u{n:02}", "quiet", nofile=16)
+    board.start()
+    board.wait(lambda: all(u["state"] == "running" for u in board.status()["units"]), "all running", 60)
+    assert len(os.listdir(f"/proc/{board.pid}/fd")) > 200
+
+
 def test_descriptors_do_not_leak(board):
     board.unit("bad", "exit", 3, restart_max_sec_ms=100)
     board.unit("hello", "say", "x")

@@ -120,12 +120,14 @@ class Board:
     def write_units(self, name="table"):
         (self.script / name).write_bytes(table(self.units))
 
-    def unit(self, name, *args, namespaces=None, **keys):
+    def unit(self, name, *args, namespaces=None, nofile=None, **keys):
         """A unit that runs the guest with ARGS; its image counts as pulled unless current="" is asked for."""
         keys.setdefault("current", "sha256:" + "0" * 64)
         self.units[name] = keys
         config = json.loads(json.dumps(bundle_kit.CONFIG))
         config["process"]["args"] = ["/guest", *map(str, args)]
+        if nofile:
+            config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": nofile, "hard": nofile}]
         if keys.get("notify"):
             config["process"]["env"].append("NOTIFY_SOCKET=/dev/notify/socket")
             config["mounts"].append({"destination": "/dev/notify", "type": "bind", "source": f"/run/coracle/notify/{name}",
