@@ -146,8 +146,12 @@ static void rest(struct pid1 *p, unsigned i, enum status_update_end end)
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
 
-	x->is_held = x->is_forced = x->is_switched = false;
+	x->is_held = x->is_switched = false;
 	x->fails = 0;
+	/* Asked again while an image waits, and nothing newer is there: that one is taken now. */
+	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0])
+		return;
+	x->is_forced = false;
 	/* One that was only interrupted is taken up again at the next look. */
 	if (end != STATUS_UPDATE_ROLLED_BACK || x->op != UPDATE_DO_GIVE_UP || !x->was_stopped)
 		memcpy(x->seen, x->tag, sizeof(x->seen));

@@ -297,7 +297,7 @@ def test_a_tag_that_moves_and_goes_back_while_an_image_waits(board, app):
     three = app.push("say", "three")
     board.update("app")
     assert board.slot()["next"] == three
-    assert "nothing to do" in board.update("app") and board.slot()["next"] == three        # asked again, the same
+    assert "its next start is the trial" in board.update("app") and board.slot()["next"] == three      # asked again, the same
     app.registry.request("PUT", f"/v2/{app.name}/manifests/1", *manifest_of(app, one))
     assert "rolled back" in board.update("app", ok=None)
     assert board.slot()["next"] == "-" and board.slot()["refused"] == "-"

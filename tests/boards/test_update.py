@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """An update on a real kernel: the power goes in mid-trial; the next boot counts the second attempt, and commits; then back by hand."""
-import board as board_kit
 import images
 import pytest
 
@@ -9,12 +8,12 @@ GNU = {"qemu-x86_64": ("x86_64-linux-gnu", "amd64"), "qemu-aarch64": ("aarch64-l
 
 
 @pytest.fixture
-def second(registry, etc, demo_image, tmp_path):
+def second(registry, etc, demo_image, tmp_path, board_name):
     """Another image under demo/hello:1, for as long as the test runs; called when it is to appear."""
     identity = "registry.demo:%d/demo/hello" % registry.port
 
     def push():
-        gnu, arch = GNU[board_kit.NAME]
+        gnu, arch = GNU[board_name]
         images.build_hello(tmp_path / "hello", gnu)
         images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=arch)
         digest = registry.push(tmp_path / "two", "demo/hello")
