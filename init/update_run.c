@@ -149,7 +149,7 @@ static void rest(struct pid1 *p, unsigned i, enum status_update_end end)
 	x->is_held = x->is_switched = false;
 	x->fails = 0;
 	/* Asked again while an image waits, and nothing newer is there: that one is taken now. */
-	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0])
+	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0] && u->state != UNIT_INACTIVE)
 		return;
 	x->is_forced = false;
 	/* One that was only interrupted is taken up again at the next look. */

@@ -297,7 +297,7 @@ def test_a_tag_that_moves_and_goes_back_while_an_image_waits(board, app):
     three = app.push("say", "three")
     board.update("app")
     assert board.slot()["next"] == three
-    assert "its next start is the trial" in board.update("app") and board.slot()["next"] == three      # asked again, the same
+    assert "nothing to do" in board.update("app") and board.slot()["next"] == three        # asked again, the same
     app.registry.request("PUT", f"/v2/{app.name}/manifests/1", *manifest_of(app, one))
     assert "rolled back" in board.update("app", ok=None)
     assert board.slot()["next"] == "-" and board.slot()["refused"] == "-"
@@ -681,6 +681,8 @@ class Faulty:
         elif state != "idle":
             board.update("app", "--no-wait")
         board.wait_update(state.replace("-", " "))
+        if state == "staged":
+            board.wait_state("app", "running")
         if state in JOB:
             board.wait(lambda: (self.real / "held").exists(), "held")
         elif state == "confirming":
