@@ -10,7 +10,8 @@ import layerkit
 
 ROOT = layerkit.ROOT
 TARGETS = {
-    "unit": ["bundle/unit_file.c", "bundle/unit_keys.c", "bundle/unit_keys_container.c", "bundle/unit_keys_service.c", "bundle/calendar.c", "lib/unit_table.c", "lib/record.c",
+    "unit": ["bundle/unit_file.c", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("bundle/unit_keys*.c")), "bundle/calendar.c",
+             "lib/unit_table.c", "lib/record.c",
              "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
     "record": ["lib/record.c"],
     "passwd": [],
