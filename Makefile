@@ -139,7 +139,7 @@ check-full:
 size: $(TARGETS)
 	$(PYTHON) tests/size.py
 
-bench: setup all
+bench: setup $(TARGETS)
 	deps/setup bench-packages.txt
 	for b in $(wildcard tests/bench/bench-*); do echo "== $$b"; $$b || exit 1; done
 

@@ -196,6 +196,19 @@ def test_no_disk(boot):
     assert board.poweroff() == 0
 
 
+def test_two_partitions_of_one_label(boot, tmp_path):
+    """Which one holds the data is not guessed."""
+    disk = board_kit.make_disk(tmp_path / "twice.img", 64)
+    table = "size=61440, type=L, name=coracle-data\nsize=61440, type=L, name=coracle-data\n"
+    path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    subprocess.run(["sfdisk", "-q", "--label", "gpt", disk], input=table, text=True, check=True, env=path)
+    before = disk.read_bytes()
+    board = boot(disk=disk)
+    board.wait_says("status", r"(?m)^data      not mounted: more than one partition has the GPT label coracle-data; rename or detach one")
+    assert board.poweroff() == 0
+    assert disk.read_bytes() == before
+
+
 def test_corrupt_data_partition(boot, tmp_path):
     disk = board_kit.make_disk(tmp_path / "corrupt.img")
     with open(disk, "r+b") as f:            # the partition's label stays; superblock, its first copy and all between are noise

@@ -10,8 +10,8 @@ THE_UNITS = {"/usr/bin/hello"}
 def test_nothing_but_our_programs_is_executed(boot):
     """A first boot with a pull, a refusal, a restart; no shell, no helper program of somebody else's."""
     board = boot(append="ignore_loglevel tp_printk trace_event=sched:sched_process_exec")
-    board.wait_says("status hello", r"(?m)^hello +running", timeout=180)
-    board.wait_says("status unsigned", r"(?m)^unsigned +refused", timeout=180)
+    board.wait_says("status", r"(?m)^hello +running", timeout=180)
+    board.wait_says("status", r"(?m)^unsigned +refused", timeout=180)
     board.say("restart hello")
     board.wait_says("logs hello", r"told to stop(?s:.*)started on")
     assert board.poweroff() == 0
