@@ -52,18 +52,6 @@ static int make(int fs, int r)
 	return r;
 }
 
-int overlay_by_name(const char *const *layers, uint32_t count)
-{
-	int fs = sys_fsopen("overlay");
-	int r = 0;
-
-	if (fs < 0)
-		return fs;
-	for (uint32_t i = 0; i < count && r == 0; i++)
-		r = sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layers[i]);
-	return make(fs, r);
-}
-
 int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
 {
 	int fs = sys_fsopen("overlay");
@@ -83,44 +71,6 @@ int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
 		if (layer[opened] >= 0)
 			close(layer[opened]);
 	return r;
-}
-
-/* Mounts at TARGET with OPTIONS; what comes back stays when TARGET's mount is taken away. */
-static int mount_and_clone(const char *target, const char *options)
-{
-	int r = sys_mount("overlay", target, "overlay", MS_RDONLY | MS_NODEV, options);
-
-	return r < 0 ? r : sys_clone_tree(AT_FDCWD, target, 0);
-}
-
-int overlay_by_string(const char *const *layers, uint32_t count)
-{
-	char options[MOUNT_PAGE] = OPTIONS;
-	size_t at = sizeof(OPTIONS) - 1;
-	int fd;
-
-	for (uint32_t i = 0; i < count; i++) {
-		size_t len = strlen(layers[i]);
-
-		/* What separates layers and options can be in no name. */
-		if (strpbrk(layers[i], ":,\\"))
-			return -EINVAL;
-		if (len + 2 > sizeof(options) - at)
-			return -E2BIG;
-		if (i > 0)
-			options[at++] = ':';
-		memcpy(options + at, layers[i], len + 1);
-		at += len;
-	}
-	for (size_t i = 0; i < sizeof(scratch) / sizeof(scratch[0]); i++) {
-		if (access(scratch[i], F_OK) < 0)
-			continue;
-		fd = mount_and_clone(scratch[i], options);
-		if (fd >= 0)
-			sys_umount(scratch[i]);
-		return fd;
-	}
-	return -ENOENT;
 }
 
 /* Layer I of the scratch tmpfs is at the name "I": attached, as overlay wants them before kernel 6.15. */
@@ -154,7 +104,10 @@ static int at_numbers(const char *const *layers, uint32_t count, int userns_fd, 
 	}
 	if (r == 0 && (fchdir(tmpfs) < 0 || mkdir("r", 0700) < 0))
 		r = -errno;
-	return r < 0 ? r : mount_and_clone("r", options);
+	if (r == 0)
+		r = sys_mount("overlay", "r", "overlay", MS_RDONLY | MS_NODEV, options);
+	/* The clone stays when "r" is taken away. */
+	return r < 0 ? r : sys_clone_tree(AT_FDCWD, "r", 0);
 }
 
 int overlay_by_number(const char *const *layers, uint32_t count, int userns_fd)
@@ -195,12 +148,10 @@ int overlay_open(const char *const *layers, uint32_t count, int userns_fd)
 
 	if (count == 1)
 		return open_layer(layers[0], userns_fd);
-	fd = userns_fd < 0 ? overlay_by_name(layers, count) : overlay_by_fd(layers, count, userns_fd);
+	fd = overlay_by_fd(layers, count, userns_fd);
 	/* EBADF: fsconfig takes no descriptors of mounts (6.12). */
 	if (fd != -EINVAL && fd != -ENOSYS && fd != -EBADF)
 		return fd;
 	fd = overlay_own_namespace();
-	if (fd < 0)
-		return fd;
-	return userns_fd < 0 ? overlay_by_string(layers, count) : overlay_by_number(layers, count, userns_fd);
+	return fd < 0 ? fd : overlay_by_number(layers, count, userns_fd);
 }
