@@ -8,7 +8,7 @@
 
 #include "compile_inner.h"
 
-enum { NAMESPACES_MAX = 16, MAPS_MAX = 340, DEVICES_MAX = 64, PATHS_MAX = 128, SYSCTLS_MAX = 64 };
+enum { NAMESPACES_MAX = 16, MAPS_MAX = 340, DEVICES_MAX = 64, PATHS_MAX = 128, SYSCTLS_MAX = 64, SECRETS_MAX = 32 };
 
 static const struct {
 	const char *name;
@@ -83,6 +83,36 @@ static int optional(struct compile *c)
 	if (r == 0 && text && strcmp(text, "optional") == 0)
 		c->head->flags |= RECORD_USERNS_OPTIONAL;
 	return r;
+}
+
+/* org.coracle.secret.NAME: "UID GID MODE SOURCE" (oci_config.c). The starter fills the tmpfs at /run/secrets with them. */
+static int secrets(struct compile *c)
+{
+	static const char prefix[] = "org.coracle.secret.";
+	struct jv all = jv_get(&c->root, "annotations");
+	struct record_secret *out;
+	yyjson_val *key, *value;
+	size_t i, max, count = 0;
+
+	yyjson_obj_foreach(all.v, i, max, key, value)
+		count += strncmp(yyjson_get_str(key), prefix, sizeof(prefix) - 1) == 0;
+	out = count <= SECRETS_MAX ? record_build_list(c->b, &c->head->secrets, count, sizeof(*out)) : NULL;
+	if (count > SECRETS_MAX)
+		return err_set(c->e, -EFBIG, "%s: more than %d secrets", all.path, SECRETS_MAX);
+	yyjson_obj_foreach(all.v, i, max, key, value) {
+		const char *name = yyjson_get_str(key) + sizeof(prefix) - 1, *text = yyjson_get_str(value);
+		int at = 0;
+
+		if (!out || strncmp(yyjson_get_str(key), prefix, sizeof(prefix) - 1) != 0)
+			continue;
+		if (!text || sscanf(text, "%u %u %u %n", &out->uid, &out->gid, &out->mode, &at) != 3 || text[at] != '/' || out->mode > 0777 || !*name ||
+		    strchr(name, '/') || name[0] == '.')
+			return err_set(c->e, -EBADMSG, "%s.%s: is no \"UID GID MODE SOURCE\" of a file", all.path, yyjson_get_str(key));
+		out->name = record_build_str(c->b, name);
+		out->source = record_build_str(c->b, text + at);
+		out++;
+	}
+	return 0;
 }
 
 int compile_namespaces(struct compile *c)
@@ -305,6 +335,8 @@ int compile_linux(struct compile *c)
 		c->head->cgroup = record_build_str(c->b, path);
 	if (r == 0)
 		r = compile_resources(c, &resources);
+	if (r == 0)
+		r = secrets(c);
 	if (r == 0)
 		r = compile_seccomp(c, &seccomp);
 	return r;

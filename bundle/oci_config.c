@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,12 +35,12 @@ static bool is_in(const struct unit_list *list, uint32_t from, const char *name,
 	return false;
 }
 
+/* All of our prefix, also the names that this version does not write. */
 static bool is_own(const char *name, size_t len)
 {
-	for (size_t i = 0; i < sizeof(own_names) / sizeof(*own_names); i++)
-		if (strlen(own_names[i]) == len && memcmp(own_names[i], name, len) == 0)
-			return true;
-	return false;
+	static const char prefix[] = "org.coracle.";
+
+	return len >= sizeof(prefix) - 1 && memcmp(name, prefix, sizeof(prefix) - 1) == 0;
 }
 
 /* Of one name the last counts; annotations come before labels, and neither takes the name of one of ours. */
@@ -57,6 +58,42 @@ static void foreign(struct oci_writer *w, const struct unit_list *list, const st
 	}
 }
 
+/* The value of option NAME= in TEXT, or NULL; *LEN its length. */
+static const char *option(const char *text, const char *name, size_t *len)
+{
+	for (const char *at = strchr(text, ','); at; at = strchr(at, ',')) {
+		at++;
+		if (strncmp(at, name, strlen(name)) == 0) {
+			*len = strcspn(at + strlen(name), ",");
+			return at + strlen(name);
+		}
+	}
+	return NULL;
+}
+
+/* Secret=, for our own compiler: other runtimes make an empty /run/secrets of it. "UID GID MODE SOURCE" */
+static void secret(struct oci_writer *w, const char *text)
+{
+	char key[128], value[1200];
+	size_t target_len = strcspn(text, ","), n = 0;
+	const char *target = text, *o;
+	unsigned long uid = w->in->user->uid, gid = w->in->user->gid, mode = 0400;
+
+	if ((o = option(text, "target=", &n))) {
+		target = o;
+		target_len = n;
+	}
+	if ((o = option(text, "uid=", &n)))
+		uid = strtoul(o, NULL, 10);
+	if ((o = option(text, "gid=", &n)))
+		gid = strtoul(o, NULL, 10);
+	if ((o = option(text, "mode=", &n)))
+		mode = strtoul(o, NULL, 8);
+	snprintf(key, sizeof(key), "org.coracle.secret.%.*s", (int)target_len, target);
+	snprintf(value, sizeof(value), "%lu %lu %lu %s/config/secrets/%.*s", uid, gid, mode, w->in->store, (int)strcspn(text, ","), text);
+	json_out_text(&w->o, key, value);
+}
+
 static void annotations(struct oci_writer *w)
 {
 	const struct unit_file *u = w->in->unit;
@@ -69,6 +106,8 @@ static void annotations(struct oci_writer *w)
 		json_out_text(&w->o, own_names[3], u->container_name);
 	if (w->in->id_count && u->userns == UNIT_USERNS_SHOULD)
 		json_out_text(&w->o, own_names[4], "optional");
+	for (uint32_t i = 0; i < u->secrets.count; i++)
+		secret(w, u->secrets.at[i]);
 	foreign(w, &u->annotations, NULL);
 	foreign(w, &u->labels, &u->annotations);
 	json_out_close(&w->o, '}');

@@ -13,7 +13,7 @@
 
 enum { OWN_MAX = 3 * UNIT_LIST_MAX + 4, PATH_ROOM = 1024, OPTIONS_ROOM = 32 };
 
-enum own_kind { OWN_DEFAULT, OWN_IMAGE, OWN_TMPFS, OWN_VOLUME };
+enum own_kind { OWN_SECRETS, OWN_DEFAULT, OWN_IMAGE, OWN_TMPFS, OWN_VOLUME };
 
 struct own {
 	enum own_kind kind;
@@ -116,6 +116,8 @@ static int collect(struct oci_writer *w, struct own_list *l)
 
 	for (size_t i = 0; u->has_tmpfs && r == 0 && i < 3; i++)
 		r = put(w, l, OWN_DEFAULT, scratch[i], strlen(scratch[i]), i ? "mode=1777" : "mode=755");
+	if (r == 0 && u->secrets.count)
+		r = put(w, l, OWN_SECRETS, "/run/secrets", 12, NULL);
 	for (uint32_t i = 0; r == 0 && i < w->in->image->volumes.count; i++)
 		r = put(w, l, OWN_IMAGE, w->in->image->volumes.at[i], strlen(w->in->image->volumes.at[i]), NULL);
 	for (uint32_t i = 0; r == 0 && i < u->tmpfs.count; i++) {
@@ -210,10 +212,15 @@ static int add_own(struct oci_writer *w, const struct own *o)
 	static const char *const tmpfs[] = { "nosuid", "nodev", "noexec", NULL }, *const run[] = { "nosuid", "nodev", NULL };
 	/* What lies below is mapped with it; without a user namespace the word is not there. */
 	const char *bind[] = { "rbind", "rprivate", "nosuid", "nodev", w->in->id_count ? "ridmap" : NULL, NULL };
+	static const char *const secrets[] = { "nosuid", "nodev", "noexec", "ro", "mode=0755", "size=1m", NULL };
 	char store[512], path[2 * PATH_ROOM], mode[3][32];
 	const char *out[OPTIONS_ROOM];
 	int r;
 
+	if (o->kind == OWN_SECRETS) {
+		add(w, o->target, "tmpfs", "secrets", secrets, false);
+		return 0;
+	}
 	if (o->kind != OWN_VOLUME) {
 		/* The image's author expects to own them and to run what was put there, as in an ordinary directory. */
 		const char *image[] = { "nosuid", "nodev", mode[0], mode[1], mode[2], NULL };

@@ -40,6 +40,7 @@ struct unit_file {
 	bool is_read_only, has_tmpfs, has_new_privileges;	/* has_tmpfs: ReadOnlyTmpfs= */
 	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
 	uint64_t cap_add, cap_drop;
+	struct unit_list secrets;		/* NAME[,target=NAME][,uid=N][,gid=N][,mode=OCTAL] */
 	struct unit_list ulimits, devices, sysctls, mask, unmask, labels, annotations;
 	uint64_t memory_max, memory_low, shm_size, pids_max;	/* bytes; pids: UINT64_MAX for no limit */
 	int64_t swap_max;			/* bytes, -1: as much as there is */

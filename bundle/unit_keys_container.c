@@ -363,6 +363,34 @@ int unit_keys_add_device(struct unit_file *u, const char *v, struct err *e)
 	return !v[0] || strncmp(v + (v[0] == '-'), "/dev/", 5) == 0 ? unit_value_line(u, &u->devices, v) : -EINVAL;
 }
 
+static bool is_file_name(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)s[i]) && !strchr("_.-", s[i]))
+			return false;
+	return len > 0 && len < 64 && s[0] != '.';
+}
+
+int unit_keys_secret(struct unit_file *u, const char *v, struct err *e)
+{
+	size_t len = strcspn(v, ",");
+
+	if (v[0] && !is_file_name(v, len))
+		return -EINVAL;
+	for (const char *at = v + len; *at; at += len) {
+		at++;
+		len = strcspn(at, ",");
+		if (strncmp(at, "type=env", 8) == 0)
+			return err_set(e, -ENOTSUP, "type=env: other processes of the user could read it: it is a file, /run/secrets/%.*s", (int)strcspn(v, ","), v);
+		if (strncmp(at, "type=mount", len) == 0 && len == 10)
+			continue;
+		if (strncmp(at, "target=", 7) == 0 ? !is_file_name(at + 7, len - 7) :
+		    (strncmp(at, "uid=", 4) && strncmp(at, "gid=", 4) && strncmp(at, "mode=", 5)) || strspn(strchr(at, '=') + 1, "0123456789") != len - (size_t)(strchr(at, '=') + 1 - at))
+			return -EINVAL;
+	}
+	return unit_value_line(u, &u->secrets, v);
+}
+
 int unit_keys_sysctl(struct unit_file *u, const char *v, struct err *e)
 {
 	return unit_value_words(u, &u->sysctls, v, unit_value_is_pair);

@@ -28,6 +28,7 @@ bool unit_value_is_pair(const char *s);
 UNIT_KEYS_READER(auto_update);
 UNIT_KEYS_READER(add_capability);
 UNIT_KEYS_READER(add_device);
+UNIT_KEYS_READER(secret);
 UNIT_KEYS_READER(annotation);
 UNIT_KEYS_READER(container_entrypoint);
 UNIT_KEYS_READER(container_exec);

@@ -42,6 +42,10 @@ int mounts_root(const struct record_head *r, int userns_fd, const char **object)
  * ids are those inside the user namespace, if there is one. */
 int mounts_dev(const struct start_context *c, const char **object, struct mounts_why *why);
 
+/* Is M the place of the record's secrets? Then mounts_secrets makes it, filled; *OBJECT names what it failed on. */
+bool mounts_is_secrets(const struct record_head *r, const struct record_mount *m);
+int mounts_secrets(const struct start_context *c, const struct record_mount *m, const char **object);
+
 /* Stage 1: fills root_fd, dev_fd and mount_fd[]. Reports. */
 int mounts_prepare(struct start_context *c);
 

@@ -125,6 +125,21 @@ static int prepare_root(struct start_context *c)
 	return c->root_fd < 0 ? start_fail(c, "rootfs", object, -c->root_fd) : 0;
 }
 
+static int prepare_secrets(struct start_context *c)
+{
+	const struct record_mount *m = record_items(c->record, c->record->mounts);
+	const char *object;
+
+	for (uint32_t i = 0; i < c->record->mounts.count; i++) {
+		if (!mounts_is_secrets(c->record, &m[i]))
+			continue;
+		c->mount_fd[i] = mounts_secrets(c, &m[i], &object);
+		if (c->mount_fd[i] < 0)
+			return start_fail(c, "secret", object, -c->mount_fd[i]);
+	}
+	return 0;
+}
+
 static int prepare_dev(struct start_context *c)
 {
 	struct mounts_why why;
@@ -142,5 +157,7 @@ int mounts_prepare(struct start_context *c)
 
 	if (r == 0)
 		r = prepare_mounts(c);
-	return r == 0 ? prepare_dev(c) : r;
+	if (r == 0)
+		r = prepare_dev(c);
+	return r == 0 ? prepare_secrets(c) : r;
 }

@@ -625,3 +625,35 @@ def test_cve_2026_53488_labels_of_an_image_are_data(made):
 def test_cve_2026_31431_no_af_alg(made):
     got = made.run("sys", "afalg", unit="AddCapability=CAP_NET_ADMIN CAP_NET_RAW\n").out
     assert "sys afalg!EPERM" in got
+
+
+# Secrets
+
+
+def test_secrets_are_files_of_the_program_alone(made):
+    folder = made.store.path / "config/secrets"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / "token").write_text("s3cret")
+    (folder / "token").chmod(0o600)
+    unit = "User=app\nSecret=token\nSecret=token,target=other,uid=0,gid=5,mode=0440\nEnvironment=A=b\n"
+    for userns in ("", "UserNS=host\n"):
+        got = made.run("cat", "/run/secrets/token", "stat", "/run/secrets/token", "stat", "/run/secrets/other", "cat", "/run/secrets/other", "write",
+                       "/run/secrets/token", "write", "/run/secrets/new", "cat", "/proc/self/environ", unit=unit + userns).out
+        assert "cat /run/secrets/token:\ns3cret" in got and "stat /run/secrets/token=100400 1000:1001" in got
+        assert "stat /run/secrets/other=100440 0:5" in got and "cat /run/secrets/other!EACCES" in got
+        assert "write /run/secrets/token!E" in got and "write /run/secrets/new!EROFS" in got
+        assert "s3cret" not in got.split("cat /proc/self/environ:")[1]
+        assert not any(b"s3cret" in p.read_bytes() for p in (made.base / "bundle").iterdir() if p.is_file()), "in no file of the bundle"
+    # Read anew at each start; what is not there is named.
+    (folder / "token").write_text("changed")
+    assert "changed" in made.run("cat", "/run/secrets/token", unit=unit).out
+    (folder / "token").unlink()
+    got = made.run("cat", "/run/secrets/token", unit=unit, ok=False)
+    assert got.code == 125 and "secret" in got.err and "config/secrets/token" in got.err
+    os.symlink("/etc/shadow", folder / "token")
+    assert made.run("cat", "/run/secrets/token", unit=unit, ok=False).code == 125
+
+
+@pytest.mark.parametrize("value", ["a/b", "../x", ".hidden", "a,target=b/c", "a,uid=x", "a,type=env", "a,mode=9x", "a,what=1"])
+def test_bad_secrets_are_refused(made, value):
+    assert "Secret=" in made.create("Secret=%s\n" % value, ok=False)

@@ -191,7 +191,7 @@ WILD_REFUSED = {
     "network unit": ("Network=web.network", "Network=web.network: takes|there are no bridges"),
     "ports": ("PublishPort=127.0.0.1:8080:80", "Network=host"),
     "template": ("Exec=sleep %i", "%i is not supported"),
-    "secret": ("Secret=token,type=env", "Secret= is not supported"),
+    "secret": ("Secret=token,type=env", "type=env"),
     "health": ("HealthStartupCmd=/bin/true", "HealthStartupCmd= is not supported"),
     "pod": ("Pod=web.pod", "Pod= is not supported"),
     "podman": ("PodmanArgs=--privileged", "PodmanArgs= is not supported"),
