@@ -31,7 +31,7 @@ static const struct word words[] = {
 	{ "events", "", "what changes, a line of JSON each, until Ctrl-C", false, false, NULL },
 	{ "metrics", "", "all figures as OpenMetrics text", false, false, NULL },
 	{ "version", "", "of coracle and of the kernel", false, false, NULL },
-	{ "reexec", "", "the coracle-init that lies on disk now takes over; units go on", true, false, NULL },
+	{ "reexec", "", "the coracle-init on disk takes over; units go on", true, false, NULL },
 	{ "reboot", "", "stops all units, writes the disk back, starts again", true, false, NULL },
 	{ "poweroff", "", "the same, and switches off", true, false, NULL },
 	{ "reset", "HOSTNAME", "erases everything on the data partition and reboots", true, false,
