@@ -54,7 +54,7 @@ static int prepare_bind(struct start_context *c, const struct record_mount *m, u
 		return 0;
 	}
 	if (fd == -ENOTSUP)
-		return start_fail(c, "volume is on a file system that this kernel cannot id-map (UserNS=host does without):", source, EINVAL);
+		return start_fail(c, "volume that cannot be id-mapped (UserNS=host does without):", source, EINVAL);
 	if (fd < 0)
 		return start_fail(c, "bind", source, -fd);
 	c->mount_fd[i] = fd;
@@ -100,8 +100,8 @@ static int do_without_userns(struct start_context *c, const char *object)
 	int r;
 
 	if (!(c->record->flags & RECORD_USERNS_OPTIONAL))
-		return start_fail(c, "user namespace: the layers' file system cannot be id-mapped by this kernel:", object, EINVAL);
-	start_note(c, "no user namespace of its own, the layers' file system cannot be id-mapped by this kernel", object, 0);
+		return start_fail(c, "user namespace: layers cannot be id-mapped by this kernel:", object, EINVAL);
+	start_note(c, "no user namespace of its own, layers cannot be id-mapped:", object, 0);
 	close(c->userns_fd);
 	c->userns_fd = -1;
 	c->has_userns = false;

@@ -62,8 +62,9 @@ int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
 		return fs;
 	for (; opened < count && r == 0; opened++) {
 		layer[opened] = r = open_layer(layers[opened], userns_fd);
+		/* EINVAL, EBADF (6.12) or EOPNOTSUPP (6.1), which all mean: no layers by descriptor. */
 		if (r >= 0)
-			r = sys_fsconfig_fd(fs, "lowerdir+", r);
+			r = sys_fsconfig_fd(fs, "lowerdir+", r) < 0 ? -EINVAL : 0;
 	}
 	r = make(fs, r);
 	/* Not before: a mount that is attached nowhere ends with its descriptor. */
@@ -149,8 +150,7 @@ int overlay_open(const char *const *layers, uint32_t count, int userns_fd)
 	if (count == 1)
 		return open_layer(layers[0], userns_fd);
 	fd = overlay_by_fd(layers, count, userns_fd);
-	/* EBADF: fsconfig takes no descriptors of mounts (6.12). */
-	if (fd != -EINVAL && fd != -ENOSYS && fd != -EBADF)
+	if (fd != -EINVAL && fd != -ENOSYS)
 		return fd;
 	fd = overlay_own_namespace();
 	return fd < 0 ? fd : overlay_by_number(layers, count, userns_fd);

@@ -142,7 +142,7 @@ def test_volume_that_cannot_be_mapped_is_named(kit):
     c = mapped(kit.config("exit", 0))
     c["mounts"].append({"destination": "/vol", "type": "bind", "source": "/proc/tty", "options": ["rbind", "idmap"]})
     p = kit.run(b, c, layers=names, store=store)
-    assert p.returncode == 125 and "/proc/tty" in p.stderr and "id-map" in p.stderr
+    assert p.returncode == 125 and "/proc/tty" in p.stderr and "id-mapped" in p.stderr
 
 
 @pytest.fixture
