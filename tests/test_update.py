@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Updates of a unit on this host: the real programs, PID 1 in namespaces, the real registry with TLS and log-in, signatures by cosign (and, where
 many are needed, of the same form by openssl). What docs/updates.md promises, and the rows of docs/update-faults.md that need no board."""
-import json
 import os
 import pathlib
 import random
@@ -543,97 +542,3 @@ def test_outside_its_window_nothing_is_looked_for(board, app):
     assert looks() == before
     assert "committed" in board.update("app")         # by hand it is not waited for
     board.wait_runs(two)
-
-
-# Jobs that are killed, boots that find something
-
-
-STEPS = ["check", "pull", "stage", "switch", "commit", "rollback"]
-
-
-@pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_killed_job(board, app, step, when):
-    """Each job killed once: before it did anything, and after it did all and before it could say so. The end is the same."""
-    one = first(board, app)
-    fetch = step in ("check", "pull")
-    match = f'[ "$1" = {step} ]' if fetch else f'[ "$1 $2" = "slot {step}" ]'
-    kill = "kill -9 $$" if when == "before" else '"$real" "$@" 3>/dev/null; kill -9 $$'
-    board.intercept("fetch" if fetch else "bundle", f'if {match} && [ ! -e $state/hit ]; then touch $state/hit; {kill}; fi')
-    bad = step == "rollback"
-    two = app.push(*(("exit", 1) if bad else ("say", "two")))
-    said = board.update("app", ok=None)
-    assert (board.bin / "real/hit").exists()
-    for _ in range(3):
-        if "failed here before" in said or "committed" in said or "rolled back" in said or "nothing to do" in said:
-            break
-        assert board.status("app")["state"] == "running", said       # the old one, all the time
-        said = board.update("app", ok=None)
-    board.wait_runs(one if bad else two)
-    slot = board.slot()
-    assert (slot["current"], slot["next"], slot["tries"], slot["refused"]) == (one if bad else two, "-", "0", two if bad else "-"), said
-
-
-def found(board, app, programs, run, *steps, **more):
-    """A board that was cut while an update was under way: its slots after STEPS, its image two in the store."""
-    one = first(board, app, **more)
-    two = app.push("say", "two")
-    board.stop()
-    etc = board.etc
-    run(programs.fetch, "pull", "--store", board.data, "--policy", etc / "policy.json", "--authfile", etc / "auth.json", "--cert-dir",
-        etc / "certs.d", f"{app.ref}:1")
-    for step in steps:
-        run(programs.bundle, "slot", *step, "--store", board.data, "--name", "app", "--unit", etc / "units/app.container", "--ref",
-            f"{app.ref}:1", two)
-    return one, two
-
-
-def test_boot_finds_a_staged_image(board, app, programs, run):
-    one, two = found(board, app, programs, run, ["stage"])
-    board.start()
-    board.wait_runs(two)
-    assert board.slot()["previous"] == one and board.history()[-1][:2] == ("committed", two)
-
-
-def test_boot_finds_a_trial_and_counts_the_next_attempt(board, app, programs, run):
-    one, two = found(board, app, programs, run, ["stage"], ["switch"], x="ConfirmSec=3s")
-    board.start()
-    board.wait_update("confirming")
-    assert board.slot()["tries"] == "2" and board.slot()["current"] == one
-    board.wait_runs(two)
-
-
-def test_boot_after_the_last_attempt_rolls_back(board, app, programs, run):
-    one, two = found(board, app, programs, run, ["stage"], ["switch"], ["try", "--count", "2"], ["try", "--count", "3"])
-    board.start()
-    board.wait(lambda: board.slot()["refused"] == two, "refused")
-    board.wait_runs(one)
-    assert "interrupted" in board.history()[-1][2]
-    log = board.log()
-    assert "on trial: " + two not in log
-
-
-def test_attempts_that_are_interrupted_are_counted_down(board, app):
-    """Power goes three times in mid-trial: the fourth boot runs the old one, and the new one is never tried again."""
-    one = first(board, app, x="ConfirmSec=60s")
-    two = app.push("say", "two")
-    board.update("app", "--no-wait")
-    for n in (1, 2, 3):
-        board.wait(lambda: board.status("app")["update"]["state"] == "confirming" and board.state("app") == "running", f"trial {n}")
-        assert board.slot()["tries"] == str(n)
-        board.kill()
-        board.start()
-    board.wait_runs(one)
-    assert board.slot()["refused"] == two and board.slot()["next"] == "-"
-    assert "failed here before" in board.update("app")
-
-
-def test_a_verdict_of_an_earlier_boot_is_not_forgotten(board, app):
-    one = first(board, app)
-    two = app.push("exit", 2)
-    board.update("app", ok=False)
-    board.stop()
-    board.start()
-    board.wait_runs(one)
-    assert "failed here before" in board.update("app")
-    assert board.history()[-1][:2] == ("rolled-back", two)
