@@ -37,17 +37,31 @@ def seconds_of_files(report):
         print("%6.0f s  %s" % (seconds, name))
 
 
-def system():
+def start(name, *paths):
+    """pytest over PATHS in the background, its output in a file."""
+    report, said = os.path.join(O, name + ".xml"), open(os.path.join(O, name + ".log"), "w+", errors="replace")
+    if os.path.exists(report):
+        os.unlink(report)
+    run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--junitxml", report, *paths], stdout=said,
+                           stderr=subprocess.STDOUT)
+    return run, said, report
+
+
+def finish(run, said, report):
+    """Prints what a run says while it says it, and takes its counts."""
     global passed, failed, skipped
-    report = os.path.join(O, "pytest.xml")
-    run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--junitxml", report, "tests"], stdout=subprocess.PIPE,
-                           text=True, errors="replace")
-    tail = ""
-    for line in run.stdout:
-        sys.stdout.write(line)
+    tail, at = "", 0
+    while True:
+        code = run.poll()
+        said.seek(at)
+        for line in said:
+            sys.stdout.write(line)
+            tail = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else tail
+        at = said.tell()
         sys.stdout.flush()
-        tail = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else tail
-    code = run.wait()
+        if code is not None:
+            break
+        time.sleep(1)
     count = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", tail)}
     passed += count.get("passed", 0)
     skipped += count.get("skipped", 0)
@@ -55,6 +69,14 @@ def system():
     failed += wrong if wrong else (1 if code else 0)
     if os.path.exists(report):
         seconds_of_files(report)
+
+
+def system():
+    """The boards beside all others: an emulated board waits as much as it works."""
+    boards = start("tests-boards", "tests/boards")
+    host = start("tests-host", "tests", "--ignore=tests/boards")
+    finish(*host)
+    finish(*boards)
 
 
 begun = time.monotonic()
