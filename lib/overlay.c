@@ -37,6 +37,13 @@ static int open_layer(const char *name, int userns_fd)
 	return fd;
 }
 
+static void close_layers(const int *layer, uint32_t count)
+{
+	while (count-- > 0)
+		if (layer[count] >= 0)
+			close(layer[count]);
+}
+
 /* FS has its layers, or R says why not. Closes it. */
 static int make(int fs, int r)
 {
@@ -68,32 +75,27 @@ int overlay_by_fd(const char *const *layers, uint32_t count, int userns_fd)
 	}
 	r = make(fs, r);
 	/* Not before: a mount that is attached nowhere ends with its descriptor. */
-	while (opened-- > 0)
-		if (layer[opened] >= 0)
-			close(layer[opened]);
+	close_layers(layer, opened);
 	return r;
 }
 
-/* Layer I of the scratch tmpfs is at the name "I": attached, as overlay wants them before kernel 6.15. */
-static int attach_layer(int tmpfs, uint32_t i, const char *source, int userns_fd)
+/* LAYER at the name "I" of the scratch tmpfs: attached, as overlay wants them before kernel 6.15. */
+static int attach_layer(int tmpfs, uint32_t i, int layer)
 {
 	char name[12];
-	int layer = open_layer(source, userns_fd), at, r;
+	int at, r;
 
-	if (layer < 0)
-		return layer;
 	snprintf(name, sizeof(name), "%u", i);
 	r = mkdirat(tmpfs, name, 0700) < 0 ? -errno : 0;
 	at = r < 0 ? r : sys_openat2(tmpfs, name, O_PATH | O_DIRECTORY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 	r = at < 0 ? at : sys_attach(layer, at);
 	if (at >= 0)
 		close(at);
-	close(layer);
 	return r;
 }
 
 /* In TMPFS, which is attached: the layers at their numbers, the overlay at "r". */
-static int at_numbers(const char *const *layers, uint32_t count, int userns_fd, int tmpfs)
+static int at_numbers(const int *layer, uint32_t count, int tmpfs)
 {
 	char options[MOUNT_PAGE] = OPTIONS;
 	size_t at = sizeof(OPTIONS) - 1;
@@ -101,7 +103,7 @@ static int at_numbers(const char *const *layers, uint32_t count, int userns_fd, 
 
 	for (uint32_t i = 0; r == 0 && i < count; i++) {
 		at += (size_t)snprintf(options + at, sizeof(options) - at, i ? ":%u" : "%u", i);
-		r = at < sizeof(options) ? attach_layer(tmpfs, i, layers[i], userns_fd) : -E2BIG;
+		r = at < sizeof(options) ? attach_layer(tmpfs, i, layer[i]) : -E2BIG;
 	}
 	if (r == 0 && (fchdir(tmpfs) < 0 || mkdir("r", 0700) < 0))
 		r = -errno;
@@ -113,26 +115,34 @@ static int at_numbers(const char *const *layers, uint32_t count, int userns_fd, 
 
 int overlay_by_number(const char *const *layers, uint32_t count, int userns_fd)
 {
-	int fs = sys_fsopen("tmpfs"), tmpfs = -1, place = -1, fd = -ENOENT;
+	int layer[OVERLAY_LAYERS_MAX], tmpfs = -1, place = -1, r = count > OVERLAY_LAYERS_MAX ? -E2BIG : 0, fs;
+	uint32_t opened = 0;
 
-	if (fs < 0)
-		return fs;
-	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) == 0)
-		tmpfs = sys_fsmount(fs, 0);
-	close(fs);
+	/* Before the tmpfs covers a place: a layer may lie below it. */
+	for (; r >= 0 && opened < count; opened++)
+		layer[opened] = r = open_layer(layers[opened], userns_fd);
+	fs = r < 0 ? r : sys_fsopen("tmpfs");
+	if (fs >= 0) {
+		if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) == 0)
+			tmpfs = sys_fsmount(fs, 0);
+		close(fs);
+		fs = -ENOENT;
+	}
 	for (size_t i = 0; tmpfs >= 0 && place < 0 && i < sizeof(scratch) / sizeof(scratch[0]); i++)
 		place = open(scratch[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = fs;
 	if (place >= 0) {
-		fd = sys_attach(tmpfs, place);
-		if (fd == 0)
-			fd = at_numbers(layers, count, userns_fd, tmpfs);
+		r = sys_attach(tmpfs, place);
+		if (r == 0)
+			r = at_numbers(layer, count, tmpfs);
 		if (fchdir(tmpfs) == 0)
 			sys_umount(".");
 		close(place);
 	}
 	if (tmpfs >= 0)
 		close(tmpfs);
-	return fd;
+	close_layers(layer, opened);
+	return r;
 }
 
 int overlay_own_namespace(void)

@@ -170,6 +170,19 @@ static void scratch_mount_is_taken_away(void **state)
 	assert_true(before.st_dev == after.st_dev && before.st_ino == after.st_ino);
 }
 
+/* A bundle that was made in /run because the disk is full has its `base` just there. */
+static void layer_below_the_scratch_place(void **state)
+{
+	const char *names[2] = { "l000", "/run/base" };
+
+	(void)state;
+	assert_int_equal(sys_mount("t", "/run", "tmpfs", 0, NULL), 0);
+	assert_true(mkdir(names[1], 0755) == 0 && mkdir("/run/base/own001", 0755) == 0);
+	assert_true(chdir(scratch) == 0 && chdir("layers") == 0);
+	check_merged(overlay_by_number(names, 2, -1), 2);
+	assert_int_equal(sys_umount("/run"), 0);
+}
+
 /* A name does not become an option or a second layer: it is opened as what it is. */
 static void layer_names_cannot_inject_options(void **state)
 {
@@ -404,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_ways_give_the_same_root),
 		cmocka_unit_test(scratch_mount_is_taken_away),
+		cmocka_unit_test(layer_below_the_scratch_place),
 		cmocka_unit_test(layer_names_cannot_inject_options),
 		cmocka_unit_test(single_layer_is_a_read_only_bind),
 		cmocka_unit_test(mapped_layers_are_shared),
