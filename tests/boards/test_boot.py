@@ -261,7 +261,8 @@ def test_write_protected_disk(boot, first_disk, tmp_path):
 
 
 def test_damage_found_while_running(boot, big, etc, first_disk, unit_text, tmp_path):
-    """The disk's list of free blocks is noise: the kernel stops using the disk when it finds out, what runs runs on, `status` tells."""
+    """The disk's list of free blocks is noise: the kernel stops using the disk at the first write, which is PID 1's own count of resets,
+    so nothing starts from it; each unit says why, `status` what to do, the console answers, and nothing is reformatted."""
     disk = tmp_path / "damaged.img"
     shutil.copy(first_disk, disk)
     at = int(re.search(r"block bitmap at (\d+)", debugfs(disk, "stats")).group(1))
@@ -269,11 +270,10 @@ def test_damage_found_while_running(boot, big, etc, first_disk, unit_text, tmp_p
         f.seek((1 << 20) + at * 4096)
         f.write(os.urandom(4096))
     board = boot(units={"hello.container": (etc / "units/hello.container").read_text(), "big.container": unit_text(name="big")}, disk=disk)
-    hello = board.wait_unit("hello", "running", timeout=60)
-    assert board.wait_unit("big", "backoff")["reason"]
+    for name in ("hello", "big"):
+        assert re.search("I/O error|Structure needs cleaning", board.wait_unit(name, "backoff")["reason"])
     assert board.status()["data"]["errors"] > 0
     assert re.search(r"(?m)^data      /data ext4 vda1.* DAMAGED: the kernel found \d+ errors.*e2fsck", board.say("status"))
-    assert board.unit("hello")["pid"] == hello["pid"]
     assert board.poweroff() == 0
 
 
