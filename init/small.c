@@ -27,6 +27,13 @@ enum { CLOCK_GETTIME = SYS_clock_gettime64 };
 enum { CLOCK_GETTIME = SYS_clock_gettime };
 #endif
 
+/* aarch64 has clone alone, which takes the same as its first argument that fork does not look at. */
+#ifdef SYS_fork
+enum { FORK = SYS_fork };
+#else
+enum { FORK = SYS_clone };
+#endif
+
 char *strstr(const char *text, const char *what)
 {
 	size_t len = strlen(what);
@@ -75,7 +82,7 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 
 pid_t fork(void)
 {
-	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	return (pid_t)syscall(FORK, SIGCHLD, 0, 0, 0, 0);
 }
 
 int setresuid(uid_t r, uid_t e, uid_t s)
