@@ -63,6 +63,7 @@ help:
 	echo "make check           every test; closes with 'N passed, N failed'; BOARD=B: boots that board, in all tests"
 	echo "make check-full      the same, with what takes longer than CI has"
 	echo "make unit | pytest   the unit tests; the system tests"
+	echo "make soak [T=S]      a board with nine bad units for S seconds (3600): the memory of PID 1 stays"
 	echo "make bench           figures against crun, runc, podman, umoci, tar; each bench aborts when a peer fails"
 	echo "make size            bytes of each program against its budget; fails above it"
 	echo "make menuconfig      change limits (Kconfig); make defconfig: back to the defaults"
@@ -134,7 +135,7 @@ check: setup
 	$(MAKE) --no-print-directory unit-programs
 	$(PYTHON) tests/check.py
 check-full:
-	CORACLE_FULL=1 $(MAKE) --no-print-directory check
+	CORACLE_FULL=1 SOAK_S=300 $(MAKE) --no-print-directory check
 
 size: $(TARGETS)
 	$(PYTHON) tests/size.py
