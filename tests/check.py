@@ -39,29 +39,29 @@ def seconds_of_files(report):
 
 def start(name, *paths):
     """pytest over PATHS in the background, its output in a file."""
-    report, said = os.path.join(O, name + ".xml"), open(os.path.join(O, name + ".log"), "w+", errors="replace")
-    if os.path.exists(report):
-        os.unlink(report)
-    run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--junitxml", report, *paths], stdout=said,
-                           stderr=subprocess.STDOUT)
-    return run, said, report
+    report, log = (os.path.join(O, name + end) for end in (".xml", ".log"))
+    for old in report, log:
+        if os.path.exists(old):
+            os.unlink(old)
+    with open(log, "w") as out:
+        run = subprocess.Popen(["/usr/bin/python3", "-m", "pytest", "-q", "-rs", "--junitxml", report, *paths], stdout=out,
+                               stderr=subprocess.STDOUT)
+    return run, log, report
 
 
-def finish(run, said, report):
+def finish(run, log, report):
     """Prints what a run says while it says it, and takes its counts."""
     global passed, failed, skipped
-    tail, at = "", 0
-    while True:
-        code = run.poll()
-        said.seek(at)
-        for line in said:
-            sys.stdout.write(line)
-            tail = line if re.search(r"\d+ (passed|failed|error|skipped)", line) else tail
-        at = said.tell()
-        sys.stdout.flush()
-        if code is not None:
-            break
-        time.sleep(1)
+    text, code = "", None
+    with open(log, errors="replace") as said:
+        while code is None:
+            code = run.poll()
+            new = said.read()
+            sys.stdout.write(new)
+            sys.stdout.flush()
+            text += new
+            time.sleep(0 if code is not None else 1)
+    tail = ([""] + [line for line in text.splitlines() if re.search(r"\d+ (passed|failed|error|skipped)", line)])[-1]
     count = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|errors?|skipped)", tail)}
     passed += count.get("passed", 0)
     skipped += count.get("skipped", 0)
