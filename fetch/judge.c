@@ -98,11 +98,15 @@ static int say_referrer(yyjson_val *root)
 /* protobuf's JSON mapping takes both alphabets, with padding or without: into the standard one. */
 static void put_base64(char *out, size_t size, yyjson_val *text)
 {
-	put(out, size - 3, text);
+	size_t len;
+
+	put(out, size - 3, text);	/* room for the padding */
+	len = strlen(out);
 	for (char *c = out; *c; c++)
 		*c = *c == '-' ? '+' : *c == '_' ? '/' : *c;
-	while (strlen(out) % 4)
-		strcat(out, "=");
+	while (len % 4)
+		out[len++] = '=';
+	out[len] = '\0';
 }
 
 static bool is_bundle(yyjson_val *type)

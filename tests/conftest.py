@@ -22,6 +22,9 @@
     images.make_image(layout, layers, ...)   small images of any layers: images.entry(name, data, kind, mode, ...), also twisted
     keys.payload(identity, digest, **twist), keys.sha256(data), keys.tool(suite, package, path)
 
+    tools       (session) init_kit.Tools: the scripted job and the guest program
+    board       init_kit.Board: coracle-init as PID 1 of namespaces, its jobs scripted; killed at the end
+
 A test that cannot run here: pytest.skip("reason"). Nothing else may skip. One that takes too long for every run is marked
 @pytest.mark.full: `make check-full` (CORACLE_FULL=1) runs it, `make check` does not collect it.
 """
@@ -31,7 +34,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / d) for d in ("demo", "lib", "tools")]
 
-import images, registry as registry_kit
+import images, init_kit, registry as registry_kit
 
 OUT = pathlib.Path(os.environ.get("O") or ROOT / "build").resolve()
 
@@ -100,3 +103,18 @@ def trust(registry, workdir):
         made.args = ["--policy", made.policy, "--authfile", made.auth, "--cert-dir", made.certs]
         return made
     return write
+
+
+@pytest.fixture(scope="session")
+def tools():
+    with init_kit.scratch() as folder:
+        yield init_kit.Tools(pathlib.Path(folder))
+
+
+@pytest.fixture
+def board(tools):
+    with init_kit.scratch() as folder:
+        os.chmod(folder, 0o755)
+        one = init_kit.Board(pathlib.Path(folder) / "b", tools)
+        yield one
+        one.kill()

@@ -2,38 +2,17 @@
 """The prompt and the client, in PID 1 in namespaces on this host: help, history, completion, the page of a unit, top, events, metrics, the
 passphrase, factory reset, and what a bad line or a lying terminal can do."""
 import json
-import os
-import pathlib
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import pexpect
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import init_kit  # noqa: E402
-
 PROMPT = "coracle> "
 # `openssl passwd -5 -salt abcdefgh 'correct horse'`
 LOCK = "$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB"
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
 
 
 @pytest.fixture

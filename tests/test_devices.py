@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Device rules: the BPF program of linux.resources.devices, run by the kernel in a cgroup v2 group. Hosts that mount cgroup v2 elsewhere get it at its
 place in a mount namespace of the test's own."""
-import json, os, pathlib, subprocess
+import json, os, subprocess
 import pytest
 
 import bundle_kit

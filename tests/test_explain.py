@@ -13,8 +13,7 @@ import pytest
 
 import debian
 import images
-import images
-from layerkit import BUNDLE, ROOT, Store, folder, item, link, make_tar
+from layerkit import BUNDLE, Store, folder, item, link, make_tar
 
 ALNUM = string.ascii_letters + string.digits
 URL64 = ALNUM + "_-"

@@ -13,31 +13,13 @@ import sys
 import threading
 import time
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import init_kit  # noqa: E402
+import init_kit
 
 # What the kernel may answer; every other call: EIO.
 ERRORS = {"fork": "EAGAIN", "clone": "EAGAIN", "clone3": "ENOMEM", "pipe2": "EMFILE", "socketpair": "ENFILE", "memfd_create": "EMFILE",
           "accept4": "EMFILE", "openat": "ENFILE", "ppoll": "ENOMEM", "fcntl": "EBADF", "waitid": "EINTR", "wait4": "EINTR",
           "recvmsg": "ENOBUFS", "recvfrom": "ENOBUFS", "sendmsg": "EPIPE", "write": "ENOSPC", "kill": "EPERM", "getsockopt": "ENOBUFS",
           "getrandom": "EAGAIN", "unlinkat": "EBUSY", "mkdirat": "ENOSPC", "rmdir": "EBUSY", "madvise": "ENOMEM"}
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
 
 
 class Trace:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What registries do: tokens, log-ins, redirects, client certificates, mirrors, proxies, IPv6, being busy; by a real docker-registry where it can play
 it, by a server of ours where it cannot. Also image layouts, which answer the same questions from a stick. docs/registries.md is the table of it."""
-import base64, json, os, shutil, socket, subprocess, types
+import base64, json, os, shutil, socket, types
 import pytest
 import images, keys
 import registry as registry_kit

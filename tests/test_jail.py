@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A hostile program in the net, layout and unpack jails, put there by the real launcher: what it tries fails, with seccomp and without."""
-import os, socket, subprocess, sys
+import os, socket, subprocess
 import pytest
 
 ATTEMPTS = ("open", "dotdot", "connect", "ptrace", "kill", "memory", "mount", "mknod", "setuid")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Show 7: children of PID 1 (and their children) killed at random while pulls, unpacking, compiling, starts and shutdowns are in
+"""Children of PID 1 (and their children) killed at random while pulls, unpacking, compiling, starts and shutdowns are in
 progress, each hit at least 20 times. Afterwards every unit is as `status` says, and no zombie, stray mount, cgroup, process or
 descriptor is left. First with scripted jobs, which can be held in each phase; then with the real programs and a real registry."""
 import collections
@@ -9,32 +9,15 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import images  # noqa: E402
-import init_kit  # noqa: E402
+import images
+import init_kit
 
 HITS = 20
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
 
 
 def read(path):

@@ -5,28 +5,9 @@ import pathlib
 import re
 import signal
 import subprocess
-import sys
 import time
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import init_kit  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
+import init_kit
 
 
 def logs(board, *args):

@@ -7,11 +7,11 @@ import pytest
 
 import images
 import init_kit
-from test_kill_children import RealBoard, tools  # noqa: F401
+from test_kill_children import RealBoard
 
 
 @pytest.fixture(params=["auto", "host"])
-def unit(request, tools, programs, registry, trust, workdir):  # noqa: F811
+def unit(request, tools, programs, registry, trust, workdir):
     """unit(NAME, ARGS, container, service, x): a unit file of the guest; .board its board."""
     layer = [images.entry("guest", tools.guest.read_bytes(), mode=0o755)]
     images.make_image(workdir / "image", [layer], how="gzip", arch="amd64", config={"Entrypoint": ["/guest"], "Healthcheck": {

@@ -1,30 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Critical units, the resets they lead to, and rescue: PID 1 in namespaces on this host, booted again and again on one data directory.
 The watchdog itself is tested where there is one: tests/boards/test_watchdog.py."""
-import os
-import pathlib
 import signal
-import sys
 
-import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import init_kit  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
+import init_kit
 
 
 def rebooted(board, timeout=30):

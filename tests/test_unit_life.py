@@ -4,32 +4,14 @@ and docs/unit-states.md, which is the table."""
 import os
 import pathlib
 import re
-import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "tools"))
-import init_kit  # noqa: E402
+import init_kit
 
 ROOT = init_kit.ROOT
-
-
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
-@pytest.fixture
-def board(tools):
-    with init_kit.scratch() as d:
-        os.chmod(d, 0o755)
-        b = init_kit.Board(pathlib.Path(d) / "b", tools)
-        yield b
-        b.kill()
 
 
 def test_the_page_is_the_table(workdir):

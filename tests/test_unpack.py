@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Layers through the real launcher and jail into a store: legal ones as umoci unpacks them, hostile ones refused by name with nothing left."""
-import hashlib
 import os
 import stat
 import subprocess
@@ -9,7 +8,7 @@ import tarfile
 import pytest
 
 import treediff
-from layerkit import (EPOCH, Merged, PACK, Refused, Store, folder, gzip, hard, item, link, make_tar, sha, small_bundle, umoci, zstd)
+from layerkit import (EPOCH, Merged, PACK, Refused, Store, folder, gzip, hard, item, link, make_tar, small_bundle, umoci, zstd)
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ ROOT = init_kit.ROOT
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm")
 
 
-@pytest.fixture(scope="module")
-def tools():
-    with init_kit.scratch() as d:
-        yield init_kit.Tools(pathlib.Path(d))
-
-
 class App:
     """One repository of the registry, and images of the guest program in it."""
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from test_update import app, board, first, make_board, tools  # noqa: F401
+from test_update import app, board, first, make_board  # noqa: F401
 
 
 # Jobs that are killed, boots that find something

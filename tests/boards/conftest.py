@@ -3,7 +3,7 @@
 
 Which boards a test boots: qemu-x86_64 all, the other QEMU boards those marked every_board; with CORACLE_FULL=1 every board all;
 with BOARD=NAME that board alone, all."""
-import os, pathlib, shutil
+import os, shutil
 import pytest
 import board as board_kit
 import demo

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What boards/common makes before a board boots: modules in an order that loads, the same initramfs from the same input, a data
 disk as the board looks for it, and a .deb whose bytes are not the locked ones."""
-import json, os, pathlib, subprocess
+import json, os, subprocess
 import pytest
 import board as board_kit
 import kernel, pack

@@ -2,7 +2,7 @@
 """`make soak`: units that crash, hang, leak, fork without end, flood their log and ignore SIGTERM, on a board. PID 1's memory at half time and
 at the end is the same, no zombie stays, and the console answers. SOAK_S: seconds, 60 by default. With CORACLE_FULL=1 or a longer run also the
 control: a PID 1 that takes one page a tenth of the time has to be found out."""
-import os, re, shutil, subprocess, time
+import os, re, subprocess, time
 import pytest
 import images, init_kit
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The watchdog of a board (QEMU's i6300esb): PID 1's loop stopped for good, a critical unit beyond its restarts; the board resets, says why
 after it, stays in rescue after the third time, and an image that is mended in the registry heals it there."""
-import re, time
 import pytest
 import images, init_kit
 

@@ -2,7 +2,7 @@
 """A registry that lies: an HTTPS server on loopback whose every answer a test writes. LIES maps "METHOD PATH" to
 (status, headers, body) or to a function of the request handler that writes its own; a path without its query is looked up too. .seen lists
 (method, path, headers, body). Beside it a token server for the real registry, and a proxy."""
-import base64, hashlib, http.server, json, os, select, socket, ssl, subprocess, threading, time, urllib.parse
+import base64, http.server, json, os, select, socket, ssl, subprocess, threading, time, urllib.parse
 
 
 class Liar:
