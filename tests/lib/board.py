@@ -89,6 +89,11 @@ class Board:
         out = self.wait_prompt(timeout)
         return out.partition(line)[2].replace("\r", "").lstrip("\n")
 
+    def settle(self, quiet=2):
+        """Steps over what is still being said: a line that is drawn anew shows the prompt more than once."""
+        while self.console.expect([pexpect.TIMEOUT, r"(?s).+"], timeout=quiet) == 1:
+            pass
+
     def status(self):
         """`status --json`. Lines that PID 1 says in between are stepped over."""
         for _ in range(3):
