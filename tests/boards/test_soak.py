@@ -119,7 +119,7 @@ uint64_t __wrap_helper_scan(struct pid1 *p, uint64_t now_ms)
 """
 
 
-@pytest.mark.skipif(os.environ.get("CORACLE_FULL") != "1" and SECONDS < 300, reason="skip: the control run, CORACLE_FULL=1 or SOAK_S=300")
+@pytest.mark.full
 def test_one_page_now_and_then_is_found(boot, units, tmp_path, monkeypatch):
     """The control: coracle-init linked with a leak of a page a tenth of the time (a minute of the full hour has 1.7 of them)."""
     build = init_kit.BUILD
