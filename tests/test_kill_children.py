@@ -52,7 +52,7 @@ def kind(pid, depth):
         return "compile"
     if b"units" in args:
         return "units"
-    if name in ("logger", "console"):
+    if name in ("logger", "saver", "console"):
         return name
     if args[0] in (b"/guest", b"/probe"):
         return "program"
@@ -77,7 +77,7 @@ class Killer(threading.Thread):
         while not self.over.is_set():
             for pid, depth in descendants(self.board):
                 what = kind(pid, depth)
-                chance = 0.05 if what in ("program", "logger", "console") else 0.5
+                chance = 0.05 if what in ("program", "logger", "saver", "console") else 0.5
                 if what not in self.wanted or self.hits[what] >= HITS or pid in self.killed or self.random.random() > chance:
                     continue
                 if what != "start":
@@ -105,7 +105,8 @@ def check_quiet(board, running, before):
         board.coracle("start", name)
     for name in running:
         board.wait_state(name, "running", 60)
-    board.wait(lambda: any(board.comm(c) == "logger" for c in board.children()), "logger")
+    helpers = ["logger", "saver"]
+    board.wait(lambda: set(helpers) <= {board.comm(c) for c in board.children()}, "logger and saver")
     time.sleep(0.3)
     units = {u["name"]: u for u in board.status()["units"]}
     inside = {}
@@ -119,7 +120,7 @@ def check_quiet(board, running, before):
         assert kind(pid, 1) == "program", name
     assert board.zombies() == []
     below = sorted(filter(None, (kind(pid, depth) for pid, depth in descendants(board))))
-    assert below == sorted(["program"] * len(running) + ["logger"]), below
+    assert below == sorted(["program"] * len(running) + helpers), below
     fds, mounts = state_of_board(board)
     assert mounts == before[1]
     assert fds <= before[0], subprocess.run(["ls", "-l", f"/proc/{board.pid}/fd"], capture_output=True, text=True).stdout
