@@ -138,6 +138,7 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 		if (code != JOB_DONE)
 			plog("%s", text);
 		done(&p->modules);
+		p->watchdog.due_ms = 0;	/* its driver may be there now */
 	} else if (j->kind == JOB_MOUNT) {
 		mount_ended(p, code, text);
 	} else if (j->kind == JOB_GROW) {

@@ -185,10 +185,10 @@ static uint64_t scan(struct pid1 *p)
 	next = sooner(next, sup_calendar(p, p->now_ms));
 	next = sooner(next, health_scan(p, p->now_ms));
 	next = sooner(next, job_expire(p, p->now_ms));
+	if (p->is_board)	/* before the resets, which ask whether it bit */
+		next = sooner(next, watchdog_scan(p, p->now_ms));
 	next = sooner(next, resets_scan(p, p->now_ms));
 	next = sooner(next, shutdown_scan(p, p->now_ms));
-	if (p->is_board)
-		next = sooner(next, watchdog_scan(p, p->now_ms));
 	sup_drop_gone(p);
 	control_expire(p, p->now_ms);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
