@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """deps/: sources come from a folder as well as from the archive, only with the bytes that the lock demands, and a library
 is built again only when something that it is made from changed."""
-import os, pathlib, shutil
+import os, pathlib, shutil, tempfile
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -15,9 +15,16 @@ def locked():
 
 
 @pytest.fixture
-def vendor(workdir):
+def beside():
+    """A folder beside the cache: of one file system with it, for hard links."""
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="test-") as folder:
+        yield pathlib.Path(folder)
+
+
+@pytest.fixture
+def vendor(beside):
     """What `make vendor` gathers, as links: a test that spoils a file replaces it."""
-    folder = workdir / "vendor"
+    folder = beside / "vendor"
     folder.mkdir()
     for name in locked():
         (folder / name).hardlink_to(CACHE / "src" / name)
@@ -51,8 +58,8 @@ def test_a_vendored_file_that_is_missing_is_named(run, workdir, vendor):
     assert name in done.err and "make vendor" in done.err
 
 
-def test_a_changed_recipe_rebuilds_that_library_alone(run, programs, workdir):
-    target, cache, deps = programs.folder.name, workdir / "cache", workdir / "deps"
+def test_a_changed_recipe_rebuilds_that_library_alone(run, programs, beside):
+    target, cache, deps = programs.folder.name, beside / "cache", beside / "deps"
     cache.mkdir()
     (cache / "deps").mkdir()
     for kept in ("src", "deps/" + target):
