@@ -40,4 +40,6 @@ def test_host_run_pulls_runs_and_refuses(host, workdir):
     host.sendline("poweroff")
     host.expect_exact("registry stopped", timeout=60)
     host.expect(pexpect.EOF)
+    host.close()
+    assert host.exitstatus == 0
     assert str(workdir) not in pathlib.Path("/proc/self/mountinfo").read_text()
