@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import types
 
@@ -17,6 +16,7 @@ import layerkit
 
 sys.path.insert(0, str(layerkit.ROOT / "tests/powercut"))
 import powercut  # noqa: E402
+from test_powercut import rig  # noqa: E402, F401
 
 CALLS = "openat2,openat,read,write,fsync,fdatasync,syncfs,rename,renameat,renameat2,flock,unlinkat,mkdirat,mkdir,close,fstat,getdents64,munmap"
 
@@ -113,19 +113,6 @@ class Updates(powercut.Board):
     def slots(self, *words):
         must = powercut.must
         must(self.programs.bundle, "slot", *words[:-1], "--store", self.store, "--name", "app", "--unit", self.unit, "--ref", self.refs[1], words[-1])
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory, registry, programs):
-    if os.uname().machine != "x86_64":
-        pytest.skip("tests/tools/inject.c knows the registers of x86_64 alone")
-    if not os.path.exists("/dev/fuse"):
-        pytest.skip("no /dev/fuse: the recording disk is a FUSE file")
-    made, top = tmp_path_factory.mktemp("made"), tmp_path_factory.mktemp("rig")
-    refs, trust = powercut.push(registry, made)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", top], check=True)
-    yield types.SimpleNamespace(top=top, args=(programs, refs, trust))
-    subprocess.run(["umount", "-l", top], check=True)
 
 
 def update(board, mark, one):

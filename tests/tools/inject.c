@@ -82,7 +82,9 @@ static void target_of(const struct task *t, unsigned long fd, char target[200])
 
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)t->pid, (int)fd);
 	n = readlink(path, target, 199);
-	strcpy(target + (n < 0 ? 0 : n), n < 0 ? "-" : "");
+	if (n < 0)
+		target[0] = '-', n = 1;
+	target[n] = '\0';
 }
 
 /* Number, name, program and what its first argument is open on. */
