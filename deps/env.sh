@@ -8,7 +8,7 @@ armv7)   GNU=arm-linux-gnueabihf MUSL=arm-linux-musleabihf KERNEL=/usr/arm-linux
 esac
 CACHE=${CORACLE_CACHE:-$HOME/.cache/coracle}
 AR=$GNU-ar RANLIB=$GNU-ranlib
-HARDEN="-fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -g0"
+HARDEN="-fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -g0"
 CF="-Os $HARDEN"
 CF_FAST="-O2 $HARDEN"
 LF="-static-pie -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack"

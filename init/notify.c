@@ -133,5 +133,7 @@ int notify_fd(const struct pid1 *p, unsigned i)
 {
 	const struct unit *u = &p->units[i];
 
+	if (u->report_fd >= 0)
+		return -1;
 	return u->heard >= NOTIFY_PER_SECOND && p->now_ms - u->heard_ms < 1000 ? -1 : u->notify_fd;
 }

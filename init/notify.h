@@ -35,7 +35,8 @@ void notify_close(struct pid1 *p, unsigned i);
 /* Reads a bounded number of messages and turns them into events. */
 void notify_hear(struct pid1 *p, unsigned i);
 
-/* The descriptor to poll for unit I, or -1: none, or it has said enough for this second. */
+/* The descriptor to poll for unit I, or -1: none, it has said enough for this second, or its start is not wholly reported (what the
+ * program says by then stays in the socket until it is). */
 int notify_fd(const struct pid1 *p, unsigned i);
 
 #endif

@@ -484,7 +484,7 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 			continue;
 		timers(p, i, now_ms);
 		next = sooner(next, watchdog(p, i, now_ms));
-		if (u->notify_fd >= 0 && notify_fd(p, i) < 0)
+		if (u->notify_fd >= 0 && u->report_fd < 0 && notify_fd(p, i) < 0)
 			next = sooner(next, u->heard_ms + 1000);
 		if (u->state == UNIT_WAITING) {
 			uint64_t net_wait = p->status->boot_ms + CONFIG_NET_WAIT_S * 1000ULL;

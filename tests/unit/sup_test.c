@@ -20,6 +20,7 @@
 
 #include "board.h"
 #include "control.h"
+#include "notify.h"
 #include "pid1.h"
 #include "start.h"
 #include "sup.h"
@@ -469,6 +470,35 @@ static void timers_start_units(void **state)
 	assert_int_equal(p.units[2].state, UNIT_INACTIVE);
 }
 
+/* The starter holds the report's other end until it has ended, and the program may speak before that. */
+static void ready_before_the_start_is_reported(void **state)
+{
+	int report[2], said[2];
+
+	(void)state;
+	add_unit("quick");
+	table.unit[0].notify = UNIT_NOTIFY_YES;
+	sup_adopt(&p, &table);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, said), 0);
+	p.units[0].state = UNIT_STARTING;
+	p.units[0].pid = sleeper();
+	p.units[0].report_fd = report[0];
+	p.units[0].notify_fd = said[0];
+	assert_int_equal(send(said[1], "READY=1", 7, 0), 7);
+	assert_int_equal(notify_fd(&p, 0), -1);
+	notify_hear(&p, 0);
+	close(report[1]);
+	sup_hear_start(&p, 0);
+	assert_int_equal(p.units[0].state, UNIT_ACTIVATING);
+	assert_int_equal(notify_fd(&p, 0), said[0]);
+	notify_hear(&p, 0);
+	assert_int_equal(p.units[0].state, UNIT_RUNNING);
+	kill(p.units[0].pid, SIGKILL);
+	reap(p.units[0].pid);
+	close(said[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -481,6 +511,7 @@ int main(void)
 		TEST(a_mount_past_its_deadline_is_killed_and_tried_again),
 		TEST(a_start_in_its_usual_order),
 		TEST(a_program_reaped_before_its_report_is_not_lost),
+		TEST(ready_before_the_start_is_reported),
 		TEST(a_starter_that_dies_early_is_a_failed_start),
 		TEST(a_start_that_fails_is_told_by_its_report),
 		TEST(a_start_that_takes_too_long_is_killed),
