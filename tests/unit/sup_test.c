@@ -473,29 +473,25 @@ static void timers_start_units(void **state)
 /* The starter holds the report's other end until it has ended, and the program may speak before that. */
 static void ready_before_the_start_is_reported(void **state)
 {
-	int report[2], said[2];
+	pid_t starter, program = sleeper();
+	int fd = launched(&starter), said[2];
 
 	(void)state;
-	add_unit("quick");
-	table.unit[0].notify = UNIT_NOTIFY_YES;
-	sup_adopt(&p, &table);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, said), 0);
-	p.units[0].state = UNIT_STARTING;
-	p.units[0].pid = sleeper();
-	p.units[0].report_fd = report[0];
+	p.units[0].entry.notify = UNIT_NOTIFY_YES;
 	p.units[0].notify_fd = said[0];
+	p.units[0].pid = program;
 	assert_int_equal(send(said[1], "READY=1", 7, 0), 7);
 	assert_int_equal(notify_fd(&p, 0), -1);
 	notify_hear(&p, 0);
-	close(report[1]);
+	close(fd);
 	sup_hear_start(&p, 0);
 	assert_int_equal(p.units[0].state, UNIT_ACTIVATING);
 	assert_int_equal(notify_fd(&p, 0), said[0]);
 	notify_hear(&p, 0);
 	assert_int_equal(p.units[0].state, UNIT_RUNNING);
-	kill(p.units[0].pid, SIGKILL);
-	reap(p.units[0].pid);
+	kill_and_reap(starter);
+	kill_and_reap(program);
 	close(said[1]);
 }
 
