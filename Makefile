@@ -35,13 +35,15 @@ SMALL := -fstack-protector -fmerge-all-constants -fno-move-loop-invariants -fno-
 $(B)/init/%.o $(B)/lib/%.o: CFLAGS += -flto -ffat-lto-objects $(SMALL)
 $(B)/init/format.o: NO_LTO := -fno-lto
 LTO := -fno-lto
+$(B)/coracle-init: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto
 
 FOLDERS := lib init fetch bundle
-objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c,$(wildcard $(1)/*.c)))
+# format.c and small.c take the C library's place in coracle-init alone.
+objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c init/format.c init/small.c,$(wildcard $(1)/*.c)))
 archive = $(B)/$(1)/lib$(1).a
 PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle,$(if $(wildcard $(f)/$(f)_main.c),$(f)/)))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
@@ -106,7 +108,8 @@ $(foreach f,$(FOLDERS),$(eval $(call folder_rules,$(f))))
 # coracle-fetch reads and writes the store through bundle/store*.c and launches the unpacker.
 ARCHIVES_init := $(call archive,init) $(call archive,lib)
 ARCHIVES_fetch := $(call archive,fetch) $(call archive,bundle) $(call archive,lib)
-ARCHIVES_bundle := $(call archive,bundle) $(call archive,lib)
+# coracle-bundle is the client too.
+ARCHIVES_bundle := $(call archive,bundle) $(call archive,init) $(call archive,lib)
 define program_rules
 $(B)/coracle-$(1): $(B)/$(1)/$(1)_main.o $(ARCHIVES_$(1))
 	echo "LD $(TARGET) $$(@F)"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* coracle-bundle: layers, store, units, config.json, run records. Never opens a network socket. */
+/* coracle-bundle: layers, store, units, config.json, run records; and the client `coracle` with the console. Never opens a network socket. */
 #include <stdio.h>
 #include <string.h>
 
+#include "client.h"
 #include "commands.h"
 #include "config.h"
 
@@ -24,6 +25,7 @@ static const struct command {
 	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
 	{ "grow", cmd_grow, NULL },
 	{ "unpack", cmd_unpack, NULL },
+	{ "client", client_main, NULL },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(*commands) };

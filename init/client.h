@@ -23,7 +23,7 @@ struct client_args {
 	const char *socket;		/* control socket */
 };
 
-/* The whole program. ARGV[0] is "coracle". Exit status 0, 1 (one line on stderr) or 2 (usage). */
+/* The whole program: `coracle-bundle client ...`, which `coracle` becomes. Exit status 0, 1 (one line on stderr) or 2 (usage). */
 int client_main(int argc, char **argv);
 
 /* One request, one reply; a descriptor that came along in *FD (-1: none; FD may be NULL). 0 or -errno of the connection; waits 5 s

@@ -58,7 +58,7 @@ static int run_dhcpcd(const struct pid1 *p)
 /* Makes DEV the controlling terminal and 0, 1, 2; "-" keeps what PID 1 was started with. */
 static int run_console(const struct pid1 *p, const char *dev)
 {
-	char *argv[] = { "coracle", "console", (char *)p->etc_dir, NULL };
+	char *argv[] = { "coracle-bundle", "client", "console", (char *)p->etc_dir, NULL };
 	char path[192];
 	int fd = 0;
 
@@ -72,7 +72,7 @@ static int run_console(const struct pid1 *p, const char *dev)
 	/* Fails on a host where the terminal belongs to another session; then Ctrl-C is a byte that the prompt reads itself. */
 	if (ioctl(0, TIOCSCTTY, 0) < 0)
 		fd = 0;
-	snprintf(path, sizeof(path), "%s/coracle-init", p->bin_dir);
+	snprintf(path, sizeof(path), "%s/coracle-bundle", p->bin_dir);
 	return spawn_exec(path, argv);
 }
 

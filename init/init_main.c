@@ -1,39 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One binary, four programs, told apart by name and process number: PID 1,
- * `coracle-init run`, the client `coracle`, and dhcpcd's script. Decides which,
+ * `coracle-init run`, the client `coracle` (which is in coracle-bundle), and dhcpcd's script. Decides which,
  * and nothing else.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "boot.h"
-#include "client.h"
 #include "dhcp_script.h"
 #include "loop.h"
 #include "pid1.h"
 #include "reexec.h"
 #include "run.h"
+#include "text.h"
+
+enum { WORDS_MAX = 512 };
 
 static struct pid1 pid1;
 
-/* The C library's sha256crypt (lock.c) reads its rounds with it; the library's own would bring all bases and 2 KB. Here and not in the
- * archive, which tests of other folders link too. */
-unsigned long strtoul(const char *restrict text, char **restrict end, int base)
+/* `coracle-bundle client ...`, beside this program: nothing of the client has to be in PID 1. */
+static int exec_client(int argc, char **argv)
 {
-	unsigned long n = 0;
+	static const char name[] = "coracle-bundle";
+	static char *word[WORDS_MAX] = { "coracle-bundle", "client" };
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name));
+	char *slash;
 
-	(void)base;
-	for (; *text >= '0' && *text <= '9' && n <= (ULONG_MAX - 9) / 10; text++)
-		n = n * 10 + (unsigned long)(*text - '0');
-	if (end)
-		*end = (char *)text;
-	return n;
+	if (argc > WORDS_MAX - 2) {
+		fprintf(stderr, "coracle: more than %d words\n", WORDS_MAX - 2);
+		return 2;
+	}
+	for (int i = 1; i < argc; i++)
+		word[i + 1] = argv[i];
+	path[n < 0 ? 0 : n] = '\0';
+	slash = strrchr(path, '/');
+	memcpy(slash ? slash + 1 : path, name, sizeof(name));
+	execv(path, word);
+	fprintf(stderr, "coracle: %s: %s\n", path, strerror(errno));
+	return 1;
 }
 
+static int descriptor(const char *text)
+{
+	uint64_t fd;
+
+	return text_u64(text, INT_MAX, &fd) ? (int)fd : -1;
+}
 
 int main(int argc, char **argv)
 {
@@ -41,15 +58,15 @@ int main(int argc, char **argv)
 
 	name = name ? name + 1 : argv[0];
 	if (!strcmp(name, "coracle"))
-		return client_main(argc, argv);
+		return exec_client(argc, argv);
 	if (!strcmp(name, "dhcp-script"))
 		return dhcp_script_main();
 	if (argc > 1 && !strcmp(argv[1], "run"))
 		return run_main(argc - 1, argv + 1);
 	if (argc == 3 && !strcmp(argv[1], "--check-state"))
-		return reexec_check((int)strtoul(argv[2], NULL, 10));
+		return reexec_check(descriptor(argv[2]));
 	if (getpid() == 1) {
-		if (argc != 3 || strcmp(argv[1], "--state") != 0 || !reexec_resume(&pid1, (int)strtoul(argv[2], NULL, 10)))
+		if (argc != 3 || strcmp(argv[1], "--state") != 0 || !reexec_resume(&pid1, descriptor(argv[2])))
 			boot(&pid1, argc, argv);
 		loop_run(&pid1);
 	}

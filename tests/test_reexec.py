@@ -83,7 +83,7 @@ def test_one_that_cannot_read_the_state_is_not_executed(board):
     board.start()
     pid = board.wait_state("hello", "running")["pid"]
     old = runs(board)
-    shutil.copy2(board.bin / "coracle-init", board.base / "kept")
+    shutil.copy2(board.bin / "coracle-init", board.bin / "kept")
     refused = 0
     for bad in (shutil.which("true"), shutil.which("false"), None):
         new = board.bin / "new"
@@ -93,12 +93,12 @@ def test_one_that_cannot_read_the_state_is_not_executed(board):
             new.write_bytes(b"no program at all")
             new.chmod(0o755)
         os.replace(new, board.bin / "coracle-init")
-        c = subprocess.run(["coracle", "--socket", board.socket(), "reexec"], executable=board.base / "kept", capture_output=True)
+        c = subprocess.run(["coracle", "--socket", board.socket(), "reexec"], executable=board.bin / "kept", capture_output=True)
         assert c.returncode == 0, c.stderr
         refused += 1
-        log = lambda: subprocess.run(["coracle", "--socket", board.socket(), "log"], executable=board.base / "kept", capture_output=True,
+        log = lambda: subprocess.run(["coracle", "--socket", board.socket(), "log"], executable=board.bin / "kept", capture_output=True,
                                      text=True).stdout
         board.wait(lambda: log().count("cannot go on from here") == refused, "said")
-    shutil.copy2(board.base / "kept", board.bin / "new")
+    shutil.copy2(board.bin / "kept", board.bin / "new")
     os.replace(board.bin / "new", board.bin / "coracle-init")
     assert runs(board) == old and board.status("hello")["pid"] == pid

@@ -104,6 +104,8 @@ class Board:
         os.symlink("coracle-init", self.bin / "coracle")
         for name in ("coracle-bundle", "coracle-fetch"):
             shutil.copy2(tools.job, self.bin / name)
+        (self.bin / "client").mkdir()
+        shutil.copy2(bundle_kit.BUNDLE, self.bin / "client/coracle-bundle")
         self.tools = tools
         self.units = {}
         self.conf(data_dir=str(self.data), console="none", hostname="bench")

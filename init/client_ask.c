@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* One question to PID 1 over its socket, and one answer; for the client and for dhcpcd's script. Waits seconds at most; never allocates. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "text.h"
+
+int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const struct timeval limit = { .tv_sec = 5 };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec io = { r, sizeof(*r) };
+	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	struct cmsghdr *h;
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int ret = 0, got = -1;
+	ssize_t n;
+
+	if (s < 0)
+		return -errno;
+	text_copy(a.sun_path, sizeof(a.sun_path), path);
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(s, (struct sockaddr *)&a, sizeof(a)) < 0 || send(s, q, sizeof(*q), MSG_NOSIGNAL) < 0 ||
+	    (n = recvmsg(s, &m, MSG_CMSG_CLOEXEC)) < 0) {
+		ret = -errno;
+		goto out;
+	}
+	h = CMSG_FIRSTHDR(&m);
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&got, CMSG_DATA(h), sizeof(got));
+	if (n != sizeof(*r) || r->magic != CONTROL_MAGIC)
+		ret = -EPROTO;
+	r->text[sizeof(r->text) - 1] = '\0';
+out:
+	close(s);
+	if (got >= 0 && (ret < 0 || !fd))
+		close(got);
+	if (fd)
+		*fd = ret < 0 ? -1 : got;
+	return ret;
+}
