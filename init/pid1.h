@@ -33,6 +33,7 @@ struct unit {
 	bool is_gone;			/* no longer in the table: dropped once inactive */
 	bool has_booted;		/* OnBootSec= came */
 	bool is_asked;			/* by hand, since boot */
+	bool is_taken_back;		/* to its image from before, as it was critical and beyond its restarts, since boot */
 	bool has_done;			/* a oneshot: its last run ended well */
 	struct unit_entry entry;
 	enum unit_state state;

@@ -17,6 +17,7 @@
 #include "plog.h"
 #include "shutdown.h"
 #include "text.h"
+#include "update_run.h"
 
 enum { COUNT_MAX = 1000, SAY_MS = 5000 };
 
@@ -154,17 +155,53 @@ void resets_ended(struct pid1 *p, unsigned code, const struct job_result *r, con
 	publish(p, is_boot ? text : NULL);
 }
 
+/* Before a reset comes the image from before, once a boot, or the one that is about to be tried. True: its turn. */
+static bool is_image_changed(struct pid1 *p, unsigned i)
+{
+	struct unit *u = &p->units[i];
+	struct update *x = &u->update;
+	enum update_state was = x->state;
+
+	switch (was) {
+	case UPDATE_IDLE:
+	case UPDATE_CHECKING:
+	case UPDATE_DOWNLOADING:
+		if (!u->entry.slot.previous[0] || u->is_taken_back)
+			return false;
+		if (was != UPDATE_IDLE)
+			update_event(p, i, UPDATE_EV_BACK);	/* what is on its way is cancelled */
+		u->is_taken_back = true;
+		x->begin_ms = p->now_ms;
+		update_say(p, i, "critical, and beyond its restarts");
+		update_event(p, i, UPDATE_EV_BACK);
+		return true;
+	case UPDATE_CONFIRMING:
+		return true;
+	case UPDATE_STAGED:
+		x->is_forced = true;	/* it makes nothing worse: outside its window too */
+		break;
+	default:
+		break;
+	}
+	return !x->timer_ms || !x->fails;	/* a step that the disk does not take is not waited for */
+}
+
 void resets_escalate(struct pid1 *p, unsigned i, const char *reason)
 {
-	if (p->is_rescue || p->power != STATUS_POWER_ON || p->reset_why[0])
-		return;
-	/* Before a reset comes the rollback of what is on trial. */
-	if (p->units[i].update.state == UPDATE_CONFIRMING)
+	if (p->is_rescue || p->power != STATUS_POWER_ON || p->reset_why[0] || is_image_changed(p, i))
 		return;
 	snprintf(p->reset_why, sizeof(p->reset_why), "critical unit %s is beyond its restarts: %.80s", p->units[i].entry.name, reason);
 	p->is_reset_bad = true;
 	p->reset_due_ms = p->now_ms + SAY_MS;
 	plog("%s; the board reboots", p->reset_why);
+}
+
+/* One that stays down although its image was changed, or could not be. */
+static void watch_failed(struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].is_used && p->units[i].entry.is_critical && p->units[i].state == UNIT_FAILED)
+			resets_escalate(p, i, p->status->unit[i].reason);
 }
 
 /* Critical units up, none unhealthy: since when? */
@@ -197,6 +234,7 @@ uint64_t resets_scan(struct pid1 *p, uint64_t now_ms)
 		run(p, RESETS_BOOT);
 		return now_ms + 1000;
 	}
+	watch_failed(p);
 	/* The reason goes to disk first; a disk that does not take it does not keep the board from its reboot. */
 	if (p->reset_why[0] && !p->is_reset_said && now_ms < p->reset_due_ms)
 		return run(p, RESETS_SAY) ? p->reset_due_ms : now_ms + 100;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Why the board was reset, kept over the reset in state/resets of the data partition, and what follows from it: a critical unit that is
- * beyond its restarts reboots the board; CONFIG_RESETS_MAX such reboots (or watchdog resets) without CONFIG_HEALTHY_S of health in
- * between end in rescue, where only critical units are tried, with backoff, and nothing reboots any more. A rollback to the image before
- * has its place between restart and reboot, once updates exist. The file is read and written by jobs.
+ * beyond its restarts goes back to its image from before, and without one, or when that fails too, reboots the board; CONFIG_RESETS_MAX
+ * such reboots (or watchdog resets) without CONFIG_HEALTHY_S of health in between end in rescue, where only critical units are tried, with
+ * backoff, and nothing reboots any more. The file is read and written by jobs.
  */
 #ifndef CORACLE_RESETS_H
 #define CORACLE_RESETS_H
@@ -42,7 +42,7 @@ void resets_note(const struct pid1 *p);
 struct job_result;
 void resets_ended(struct pid1 *p, unsigned code, const struct job_result *r, const char *text);
 
-/* A critical unit is beyond its restarts. */
+/* A critical unit is beyond its restarts: the image from before gets its turn, else the board reboots. */
 void resets_escalate(struct pid1 *p, unsigned i, const char *reason);
 
 /* Once per turn. Returns when to look again (0: never). */

@@ -65,6 +65,37 @@ def test_bad_ends_in_a_row_count_too(board):
     assert board.process.poll() is None
 
 
+ONE = "sha256:" + "1" * 64
+
+
+def test_the_image_from_before_gets_its_turn_before_a_reset(board):
+    """Restart, roll back, reboot: each once there is nothing left of the one before."""
+    board.unit("brain", "exit", 3, is_critical=1, start_limit_burst=2, previous=ONE)
+    board.start()
+    assert rebooted(board)
+    text = (board.base / "output").read_text()
+    said = [text.index(s) for s in ("started too often", "update rolled back: critical, and beyond its restarts", "the board reboots")]
+    assert said == sorted(said), text
+    assert board.log_of_jobs().count("slot.brain") == 1
+    assert text.count("unit brain: starting") == 4, text
+
+
+def test_a_disk_that_takes_no_rollback_keeps_nobody_from_the_reset(board):
+    board.unit("brain", "exit", 3, is_critical=1, start_limit_burst=2, previous=ONE)
+    board.say("slot.brain", "retry disk full")
+    board.start()
+    assert rebooted(board)
+    assert "beyond its restarts" in (board.base / "output").read_text()
+
+
+def test_a_rollback_that_is_refused_ends_in_the_reset(board):
+    board.unit("brain", "exit", 3, is_critical=1, start_limit_burst=2, previous=ONE)
+    board.say("slot.brain", "refused no such image")
+    board.start()
+    assert rebooted(board)
+    assert board.log_of_jobs().count("slot.brain") <= 2         # and the note of it
+
+
 def test_refused_is_never_a_reset(board):
     board.unit("brain", "say", "x", current="", is_critical=1)
     board.say("pull.brain", "refused no signature")
