@@ -55,14 +55,14 @@ def etc(root, folder):
         root.file("etc/coracle/" + name, path.read_bytes(), 0o600 if name in SECRET else 0o644)
 
 
-def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=()):
-    """As the command line; OUT another folder, BOARD_CONF another text. Returns (vmlinuz, initramfs)."""
+def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=(), bin_folder=None):
+    """As the command line; OUT another folder, BOARD_CONF another text, BIN_FOLDER of other programs. Returns (vmlinuz, initramfs)."""
     about = settings(board)
     out = pathlib.Path(out or OUT / board)
     out.mkdir(parents=True, exist_ok=True)
     root = cpio.Cpio()
     skeleton(root, list(hosts))
-    programs(root, OUT / about["TARGET"])
+    programs(root, bin_folder or OUT / about["TARGET"])
     debian = kernel.unpack(about["KERNEL"])
     order = kernel.modules(debian, words(BOARDS / board / "modules") + list(extra_modules))
     for name, data in order:

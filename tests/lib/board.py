@@ -19,18 +19,18 @@ def make_disk(path, mib=256):
 class Board:
     """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
-    of -drive; IS_IMAGE: the disk holds all, the board's firmware boots it."""
+    of -drive; BIN_FOLDER: of other programs; IS_IMAGE: the disk holds all, the board's firmware boots it."""
 
-    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", is_image=False):
+    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         if not is_image:
-            self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf)
+            self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf, bin_folder=bin_folder)
         about = self.about
         words = shlex.split(about["QEMU"]) + ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", str(memory), "-smp", "2",
                                               "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
         devices = re.findall(r"-device (\S+)", about["DEVICES"])
         if disk:
-            words += ["-drive", "id=d0,file=%s,format=raw,if=none,cache=writethrough%s" % (disk, drive and "," + drive)]
+            words += ["-drive", "id=d0,file=%s,format=raw,if=none%s%s" % (disk, "" if "cache=" in drive else ",cache=writethrough", drive and "," + drive)]
         if net:
             words += ["-netdev", "user,id=n0"]
         for device in devices:

@@ -19,18 +19,18 @@ LIBS = ["-larchive", "-lzstd", "-lz", "-lyyjson", "-lcap", "-lmbedcrypto"]
 EPOCH = 1700000000
 
 
-def link_program(name, sources, config=BUILD):
-    """SOURCES and the archives that coracle-bundle is made of -> build/.../tests/NAME, where something is newer."""
+def link_program(name, sources, config=BUILD, fetches=False):
+    """SOURCES and the archives that coracle-bundle (FETCHES: coracle-fetch) is made of -> build/.../tests/NAME, where something is newer."""
     out = BUILD / "tests" / name
-    archives = [BUILD / "bundle/libbundle.a", BUILD / "init/libinit.a", BUILD / "lib/liblib.a"]
+    archives = [*([BUILD / "fetch/libfetch.a"] if fetches else []), BUILD / "bundle/libbundle.a", BUILD / "init/libinit.a", BUILD / "lib/liblib.a"]
     if not out.exists() or any(p.stat().st_mtime > out.stat().st_mtime for p in [*sources, *archives]):
         out.parent.mkdir(parents=True, exist_ok=True)
         own = out.with_suffix(".%d" % os.getpid())
         subprocess.run([BUILD / "deps/bin/musl-gcc", "-static-pie", "-std=c11", "-Os", "-g", "-fPIE", "-D_GNU_SOURCE",
                         "-DMBEDTLS_CONFIG_FILE=\"coracle_mbedtls_config.h\"", "-I%s" % config, "-I%s" % BUILD,
-                        *("-I%s" % (ROOT / d) for d in ("lib", "init", "bundle")), "-I%s" % (BUILD / "deps/include"),
+                        *("-I%s" % (ROOT / d) for d in ("lib", "init", "bundle", "fetch")), "-I%s" % (BUILD / "deps/include"),
                         "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources, "-Wl,--start-group", *archives, *LIBS,
-                        "-Wl,--end-group"], check=True)
+                        *(["-lcurl"] if fetches else []), "-Wl,--end-group"], check=True)
         os.replace(own, out)
     return out
 

@@ -102,6 +102,11 @@ class Board:
         assert len(lines) == 1, lines
         return dict(f.split("=", 1) for f in lines[0].split()[2:])
 
+    def is_tidy(self):
+        left = [n for d in ("tmp", "trash") for n in os.listdir(self.store / d)]
+        left += [n for d, _, names in os.walk(self.store) for n in names if n.endswith(".new")]
+        assert not left, "rubbish is left: %s" % left
+
     def lists(self):
         """What each layer is said to hold: {chain: hash of its list}."""
         out = {}
@@ -111,10 +116,22 @@ class Board:
         return out
 
 
+class Updates(Board):
+    """The jobs of an update on trial."""
+
+    def slots(self, *words, ref=None):
+        must(self.programs.bundle, "slot", *words[:-1], "--store", self.store, "--name", "app", "--unit", self.unit, "--ref", ref or self.refs[1], words[-1])
+
+    def state(self):
+        s = self.slot()
+        return s["current"], s["next"], int(s["tries"]), s["refused"]
+
+
 class Recording:
     """events: ("W", offset, bytes) or ("F",); marks: [(number of events before it, word)]; base: the disk before the first."""
 
     steps = STEPS
+    start = 0       # of the file system, in bytes: behind the partition table of a whole disk
 
     def __init__(self, trace, base, digests, lists):
         self.base, self.digests, self.lists = base, digests, lists
@@ -164,7 +181,7 @@ class Recording:
             if cut.seed == 0 or (cut.seed > 1 and rnd.random() < 0.5):
                 part = size if cut.seed == 0 or rnd.random() < 0.6 else rnd.randrange(0, size // 512 + 1) * 512
                 # ext4's superblock, 1 KiB at 1024, has to be whole or old: no ext4 mounts otherwise, whatever is on it.
-                out.append((n, part - 512 if self.events[n][1] + part == 1536 else part))
+                out.append((n, part - 512 if self.events[n][1] + part == self.start + 1536 else part))
         return flush, tuple(k for k in out if k[1])
 
     def disk(self, cut, path):
@@ -277,38 +294,46 @@ def record_with(folder, programs, refs, trust, control=None, board=Board, play=u
     return recording(trace, base, digests, lists)
 
 
-def check(rec, cut, folder, programs, refs, trust):
-    """Puts the disk together, lets the jobs go over it; None, or what was lost."""
+def examine(rec, cut, folder, judge):
+    """Puts the disk of CUT together and mounts it; JUDGE(where) lets the jobs go over it and asserts. None, or what was lost."""
     folder.mkdir(parents=True, exist_ok=True)
-    image, unit = folder / ("image-%d-%d" % (cut.at, cut.seed)), folder / "app.container"   # a loop device may outlive its umount for a moment
-    unit.write_text(UNIT % refs[1])
+    image = folder / ("image-%d-%d" % (cut.at, cut.seed))   # a loop device may outlive its umount for a moment
     rec.disk(cut, image)
-    one, two = rec.digests
-    said = rec.step(cut.at)[1]
     try:
-        with Mounted(image, folder / "mnt") as at:
-            board = Board(at / "store", programs, refs, trust, unit)
-            board.verify()
-            slot = board.slot()
-            assert slot["current"] in ((two,) if "switched" in said else (one, two)), "the unit's image is %s" % slot["current"]
-            there = board.images()
-            assert slot["current"] in there and one in there and ("pulled" not in said or two in there), "of the images there are %s" % there
-            assert all(rec.lists.get(chain, h) == h for chain, h in board.lists().items()), "a layer is other than it was"
-            board.prepare(refs[1] if slot["current"] == one else refs[2], slot["current"])
-            assert board.pull(refs[2]) == two
-            board.prepare(refs[2], two)
-            board.gc()
-            board.verify()
-            slot = board.slot()
-            assert (slot["current"], slot["previous"]) == (two, one) and board.images() == sorted((one, two)), "after the next update: %s" % slot
-            assert board.lists() == rec.lists, "after the next update the layers are others"
-            left = [n for d in ("tmp", "trash") for n in os.listdir(board.store / d)]
-            left += [n for d, _, names in os.walk(board.store) for n in names if n.endswith(".new")]
-            assert not left, "rubbish is left: %s" % left
-        done = run("e2fsck", "-fn", image)
+        with Mounted(image, folder / "mnt", "loop,offset=%d" % rec.start) as at:
+            judge(at)
+        done = run("e2fsck", "-fn", "%s?offset=%d" % (image, rec.start))
         assert done.returncode == 0, "the file system needs repair: " + done.stdout.decode(errors="replace")[-300:]
     except (AssertionError, OSError) as e:
         return "%s: %s" % (cut, re.sub(r"\s+", " ", str(e))[:600])
     finally:
         image.unlink()
     return None
+
+
+def check(rec, cut, folder, programs, refs, trust):
+    """The jobs after a cut of the update that `record` records; None, or what was lost."""
+    one, two = rec.digests
+    said = rec.step(cut.at)[1]
+
+    def judge(at):
+        unit = folder / "app.container"
+        unit.write_text(UNIT % refs[1])
+        board = Board(at / "store", programs, refs, trust, unit)
+        board.verify()
+        slot = board.slot()
+        assert slot["current"] in ((two,) if "switched" in said else (one, two)), "the unit's image is %s" % slot["current"]
+        there = board.images()
+        assert slot["current"] in there and one in there and ("pulled" not in said or two in there), "of the images there are %s" % there
+        assert all(rec.lists.get(chain, h) == h for chain, h in board.lists().items()), "a layer is other than it was"
+        board.prepare(refs[1] if slot["current"] == one else refs[2], slot["current"])
+        assert board.pull(refs[2]) == two
+        board.prepare(refs[2], two)
+        board.gc()
+        board.verify()
+        slot = board.slot()
+        assert (slot["current"], slot["previous"]) == (two, one) and board.images() == sorted((one, two)), "after the next update: %s" % slot
+        assert board.lists() == rec.lists, "after the next update the layers are others"
+        board.is_tidy()
+
+    return examine(rec, cut, folder, judge)
