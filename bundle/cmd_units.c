@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "commands.h"
+#include "device_id.h"
 #include "file.h"
 #include "job.h"
 #include "quadlet.h"
@@ -135,6 +136,8 @@ int cmd_units(int argc, char **argv)
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
 		store = NULL;
 	}
+	if (o.table_fd >= 0)
+		device_id_publish(o.store);
 	units_compile(t, o.dirs, o.count, store, &notices);
 	store_close(store);
 	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
