@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -98,6 +99,17 @@ static int names(struct compile *c)
 	return 0;
 }
 
+/* The reaper is our own program: a tracer with the board's powers could open it by /proc/1/exe, dumpable or not (CVE-2019-5736). */
+static int init_is_safe(const struct compile *c)
+{
+	const struct record_head *h = c->head;
+
+	if (!(h->flags & RECORD_INIT) || h->clone_flags & CLONE_NEWUSER || !(h->cap_permitted & 1ull << CAP_SYS_PTRACE))
+		return 0;
+	return err_set(c->e, -EPERM, "RunInit= with CAP_SYS_PTRACE and without a user namespace of its own: it could change the board's program; "
+		"take one of the three out");
+}
+
 static int compile_all(struct compile *c)
 {
 	const char *id = strrchr(c->path, '/');
@@ -110,6 +122,8 @@ static int compile_all(struct compile *c)
 		r = compile_namespaces(c);
 	if (r == 0)
 		r = compile_process(c);
+	if (r == 0)
+		r = init_is_safe(c);
 	if (r == 0)
 		r = names(c);
 	if (r == 0)

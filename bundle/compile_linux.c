@@ -76,12 +76,20 @@ static int id_maps(struct compile *c, const struct jv *linux_, const char *key, 
 /* What our own bundles say beside the standard's words (oci_config.c). */
 static int optional(struct compile *c)
 {
-	struct jv all = jv_get(&c->root, "annotations"), one = jv_get(&all, "org.coracle.userns");
-	const char *text = NULL;
-	int r = jv_str(&one, &text, c->e);
+	static const struct { const char *name, *value; uint32_t flag; } words[] = {
+		{ "org.coracle.userns", "optional", RECORD_USERNS_OPTIONAL }, { "org.coracle.init", "yes", RECORD_INIT },
+	};
+	struct jv all = jv_get(&c->root, "annotations");
+	int r = 0;
 
-	if (r == 0 && text && strcmp(text, "optional") == 0)
-		c->head->flags |= RECORD_USERNS_OPTIONAL;
+	for (size_t i = 0; r == 0 && i < sizeof(words) / sizeof(*words); i++) {
+		struct jv one = jv_get(&all, words[i].name);
+		const char *text = NULL;
+
+		r = jv_str(&one, &text, c->e);
+		if (r == 0 && text && strcmp(text, words[i].value) == 0)
+			c->head->flags |= words[i].flag;
+	}
 	return r;
 }
 

@@ -24,7 +24,8 @@ int oci_config_stop_signal(const struct unit_file *u, const struct image_config 
 		image->stop_signal);
 }
 
-static const char *const own_names[] = { "org.coracle.unit", "org.coracle.image", "org.coracle.digest", "org.coracle.container-name", "org.coracle.userns" };
+static const char *const own_names[] = { "org.coracle.unit", "org.coracle.image", "org.coracle.digest", "org.coracle.container-name", "org.coracle.userns",
+	"org.coracle.init" };
 
 /* Does NAME= (LEN bytes) stand in LIST at FROM or after it? */
 static bool is_in(const struct unit_list *list, uint32_t from, const char *name, size_t len)
@@ -106,6 +107,8 @@ static void annotations(struct oci_writer *w)
 		json_out_text(&w->o, own_names[3], u->container_name);
 	if (w->in->id_count && u->userns == UNIT_USERNS_SHOULD)
 		json_out_text(&w->o, own_names[4], "optional");
+	if (u->has_init)
+		json_out_text(&w->o, own_names[5], "yes");
 	for (uint32_t i = 0; i < u->secrets.count; i++)
 		secret(w, u->secrets.at[i]);
 	foreign(w, &u->annotations, NULL);

@@ -37,7 +37,7 @@ struct unit_file {
 	struct unit_list exec, entrypoint, environment, groups;
 	enum unit_network network;
 	enum unit_userns userns;
-	bool is_read_only, has_tmpfs, has_new_privileges;	/* has_tmpfs: ReadOnlyTmpfs= */
+	bool is_read_only, has_tmpfs, has_new_privileges, has_init;	/* has_tmpfs: ReadOnlyTmpfs=; has_init: RunInit= */
 	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
 	uint64_t cap_add, cap_drop;
 	struct unit_list secrets;		/* NAME[,target=NAME][,uid=N][,gid=N][,mode=OCTAL] */

@@ -279,6 +279,11 @@ int unit_keys_no_new_privileges(struct unit_file *u, const char *v, struct err *
 	return r;
 }
 
+int unit_keys_run_init(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_bool(&u->has_init, v, false);
+}
+
 int unit_keys_seccomp_profile(struct unit_file *u, const char *v, struct err *e)
 {
 	return !v[0] || strcmp(v, "unconfined") == 0 || unit_value_is_path(v) ? unit_value_text(u, &u->seccomp, v) : -EINVAL;

@@ -47,6 +47,7 @@ UNIT_KEYS_READER(no_new_privileges);
 UNIT_KEYS_READER(pids_limit);
 UNIT_KEYS_READER(pull);
 UNIT_KEYS_READER(read_only);
+UNIT_KEYS_READER(run_init);
 UNIT_KEYS_READER(read_only_tmpfs);
 UNIT_KEYS_READER(restart);
 UNIT_KEYS_READER(restart_max);

@@ -109,6 +109,8 @@ _Noreturn void enter_program(struct start_context *c)
 		r = c->record->flags & RECORD_TERMINAL ? enter_terminal(c) : enter_stdio(c);
 	if (r == 0)
 		r = enter_drop(c);
+	if (r == 0 && c->record->flags & RECORD_INIT)
+		r = enter_init(c);
 	if (r == 0)
 		r = enter_exec(c);
 	if (r == -ENOENT)

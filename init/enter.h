@@ -29,6 +29,9 @@ int enter_terminal(struct start_context *c);
 /* rlimits, umask, cwd, groups, gid, uid, capability sets, no_new_privs and, where that has to come before, seccomp. */
 int enter_drop(struct start_context *c);
 
+/* RECORD_INIT: returns in a child of the process, which itself never does. */
+int enter_init(struct start_context *c);
+
 /* Looks the program up in the record's PATH and executes it. Returns only on failure. */
 int enter_exec(struct start_context *c);
 

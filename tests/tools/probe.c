@@ -6,6 +6,7 @@
  *
  *	cat FILE | ls DIR | links DIR | save-links FILE | write FILE | mkdir DIR | stat FILE | open FILE | mknod FILE | env NAME
  *	pwd . | host . | ids . | sid . | rlimit N | key NAME | sys NAME | setuid N | sleep MS | term TEXT | exit N | raise N | eat MIB | fork N
+ *	spy MS | orphan MS | processes . | all-signals N
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -286,6 +288,118 @@ static void lines(void)
 	printf("over\n");
 }
 
+/* For MS milliseconds: what can be had of other processes. Each finding once. */
+static void spy(int ms)
+{
+	static unsigned char seen[32769];
+	struct timespec t;
+	long long end;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	end = t.tv_sec * 1000LL + t.tv_nsec / 1000000 + ms;
+	printf("spying\n");
+	fflush(stdout);
+	do {
+		DIR *d = opendir("/proc");
+		struct dirent *e;
+
+		while (d && (e = readdir(d))) {
+			static const struct { const char *name; int flags; } file[] = { { "exe", O_RDONLY }, { "exe", O_WRONLY }, { "mem", O_RDWR }, { "environ", O_RDONLY },
+				{ "fd/0", O_RDONLY }, { "fd/3", O_RDONLY }, { "cwd", O_RDONLY }, { "root", O_RDONLY } };
+			int pid = atoi(e->d_name);
+			char path[64], to[256] = "";
+
+			if (pid <= 0 || pid == getpid() || pid > 32768)
+				continue;
+			snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+			/* One that has become a program of the container is no secret. */
+			if (readlink(path, to, sizeof(to) - 1) > 0 && !strcmp(to, "/probe"))
+				continue;
+			if (!seen[pid]++)
+				printf("spy saw %d\n", pid);
+			for (size_t i = 0; i < sizeof(file) / sizeof(*file); i++) {
+				int fd;
+
+				snprintf(path, sizeof(path), "/proc/%d/%s", pid, file[i].name);
+				fd = open(path, file[i].flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+				if (fd < 0)
+					continue;
+				if (readlink(path, to, sizeof(to) - 1) < 0 || strcmp(to, "/probe") != 0)
+					printf("spy got %s %d of %s\n", file[i].name, file[i].flags, to);
+				if (file[i].flags == O_WRONLY && write(fd, "x", 1) == 1)
+					printf("spy wrote %s\n", path);
+				close(fd);
+			}
+			if (ptrace(PTRACE_ATTACH, pid, 0, 0) == 0) {
+				printf("spy traced %d %s\n", pid, to);
+				waitpid(pid, NULL, __WALL);
+				ptrace(PTRACE_DETACH, pid, 0, 0);
+			}
+		}
+		closedir(d);
+		fflush(stdout);
+		clock_gettime(CLOCK_MONOTONIC, &t);
+	} while (t.tv_sec * 1000LL + t.tv_nsec / 1000000 < end);
+	printf("spied\n");
+}
+
+/* Leaves a process behind whose parent is gone, which lives for MS. */
+static void orphan(int ms)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (fork() == 0)
+			nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L }, NULL);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+/* Pid, state and name of every process there is. */
+static void processes(void)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[300], line[512] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);
+		f = atoi(e->d_name) ? fopen(path, "r") : NULL;
+		if (f && fgets(line, sizeof(line), f)) {
+			char *end = strrchr(line, ')');
+
+			printf("process %.*s\n", end ? (int)(end - line) + 3 : 0, line);
+		}
+		if (f)
+			fclose(f);
+	}
+	closedir(d);
+}
+
+static void on_any(int s)
+{
+	char text[] = "got 00\n";
+
+	text[4] = (char)('0' + s / 10);
+	text[5] = (char)('0' + s % 10);
+	if (write(1, text, sizeof(text) - 1) < 0 || s == SIGTERM)
+		_exit(3);
+}
+
+/* Names each signal as it comes; SIGTERM ends it. */
+static void all_signals(void)
+{
+	for (int s = 1; s < NSIG; s++)
+		signal(s, on_any);
+	printf("ready\n");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
 static void one(const char *what, const char *arg)
 {
 	if (!strcmp(what, "cat"))
@@ -374,6 +488,14 @@ static void one(const char *what, const char *arg)
 		lines();
 	else if (!strcmp(what, "tty"))
 		printf("tty 0 %d 1 %d 2 %d name %s foreground %d\n", isatty(0), isatty(1), isatty(2), ttyname(0) ? ttyname(0) : "?", tcgetpgrp(0) == getpgrp());
+	else if (!strcmp(what, "spy"))
+		spy(atoi(arg));
+	else if (!strcmp(what, "orphan"))
+		orphan(atoi(arg));
+	else if (!strcmp(what, "processes"))
+		processes();
+	else if (!strcmp(what, "all-signals"))
+		all_signals();
 	else if (!strcmp(what, "eat"))
 		eat(atoi(arg));
 	else if (!strcmp(what, "fork"))

@@ -141,6 +141,7 @@ def oci(config, bundle, layers=None, store=None, **override):
     )
     f["flags"] = ((NO_NEW_PRIVS if p.get("noNewPrivileges") else 0)
                   | (IDMAP_LAYERS if layers and linux.get("uidMappings") else 0)
+                  | (INIT if config.get("annotations", {}).get("org.coracle.init") == "yes" else 0)
                   | (ROOT_READONLY if config["root"].get("readonly") else 0))
     if "oomScoreAdj" in p:
         f["flags"] |= OOM_SCORE
