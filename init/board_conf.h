@@ -28,6 +28,7 @@ struct board_conf {
 	uint8_t dns[BOARD_CONF_DNS][4];
 	unsigned dns_len;
 	bool is_host;
+	bool is_exec;			/* `coracle exec` is allowed */
 	char lock[128];			/* of the console, lock.h; "": none */
 	unsigned watchdog_s;		/* 0: none */
 	bool is_console_set;		/* console= was given, so an empty list means none */

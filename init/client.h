@@ -26,7 +26,7 @@ struct client_args {
 /* The whole program: `coracle-bundle client ...`, which `coracle` becomes. Exit status 0, 1 (one line on stderr) or 2 (usage). */
 int client_main(int argc, char **argv);
 
-/* One request, one reply; a descriptor that came along in *FD (-1: none; FD may be NULL). 0 or -errno of the connection; waits 5 s
+/* One request, one reply; a descriptor that came along in *FD (-1: none; FD may be NULL; CONTROL_EXEC: two). 0 or -errno of the connection; waits 5 s
  * at most. The reply's texts end in NUL. */
 int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd);
 

@@ -16,14 +16,14 @@ int client_ask(const char *path, const struct control_request *q, struct control
 	const struct timeval limit = { .tv_sec = 5 };
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec io = { r, sizeof(*r) };
 	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1, .msg_control = &control,
 		.msg_controllen = sizeof(control) };
 	struct cmsghdr *h;
 	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	int ret = 0, got = -1;
+	int ret = 0, got[2] = { -1, -1 }, count = 1 + (q->command == CONTROL_EXEC);
 	ssize_t n;
 
 	if (s < 0)
@@ -37,16 +37,18 @@ int client_ask(const char *path, const struct control_request *q, struct control
 		goto out;
 	}
 	h = CMSG_FIRSTHDR(&m);
-	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&got, CMSG_DATA(h), sizeof(got));
+	if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN((size_t)count * sizeof(int)))
+		memcpy(got, CMSG_DATA(h), (size_t)count * sizeof(int));
 	if (n != sizeof(*r) || r->magic != CONTROL_MAGIC)
 		ret = -EPROTO;
 	r->text[sizeof(r->text) - 1] = '\0';
 out:
 	close(s);
-	if (got >= 0 && (ret < 0 || !fd))
-		close(got);
-	if (fd)
-		*fd = ret < 0 ? -1 : got;
+	for (int i = 0; i < count; i++) {
+		if (got[i] >= 0 && (ret < 0 || !fd))
+			close(got[i]);
+		if (fd)
+			fd[i] = ret < 0 ? -1 : got[i];
+	}
 	return ret;
 }

@@ -26,6 +26,7 @@ static const struct word words[] = {
 	{ "update", "NAME [oci-archive:FILE] [--no-wait]", "looks for a new image and takes it on trial", true, true,
 		"Exit status 1: failed or rolled back." },
 	{ "rollback", "NAME", "goes back to the image from before, and refuses this one", true, true, NULL },
+	{ "exec", "NAME -- COMMAND...", "runs a command in a unit's container", true, true, "As its program's user; where board.conf has exec=yes." },
 	{ "images", "", "what lies in the store", false, false, NULL },
 	{ "net", "", "interfaces, addresses, default route, name servers", false, false, NULL },
 	{ "events", "", "what changes, a line of JSON each, until Ctrl-C", false, false, NULL },

@@ -184,8 +184,9 @@ static void raw_mode(const struct termios *was)
 	tcsetattr(0, TCSADRAIN, &t);
 }
 
-/* The terminal stays raw while a command runs, so that Ctrl-C is ours to pass on, whoever the terminal belongs to. */
-static int watch(pid_t pid)
+/* The terminal stays raw while a command runs, so that Ctrl-C is ours to pass on, whoever the terminal belongs to; it is all the command's
+ * where that HAS_INPUT. */
+static int watch(pid_t pid, bool has_input)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
 	struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
@@ -193,7 +194,7 @@ static int watch(pid_t pid)
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		if (is_told_to_end)
 			kill(pid, SIGTERM);
-		p[1].fd = input.is_over ? -1 : 0;
+		p[1].fd = input.is_over || has_input ? -1 : 0;
 		if (poll(p, 2, pidfd < 0 ? 50 : -1) <= 0 || !p[1].revents)
 			continue;
 		fill_input();
@@ -213,6 +214,7 @@ static int watch(pid_t pid)
 /* The wait status of the command, -1 where it did not start. */
 static int run(int argc, char **argv)
 {
+	bool has_input = !strcmp(argv[3], "exec");
 	pid_t pid;
 
 	fflush(stdout);
@@ -222,13 +224,16 @@ static int run(int argc, char **argv)
 		return -1;
 	}
 	if (pid == 0) {
-		setpgid(0, 0);
+		/* Else it would be in the background of the terminal that it reads. */
+		if (!has_input)
+			setpgid(0, 0);
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);
 		_exit(client_main(argc, argv));
 	}
-	setpgid(pid, pid);
-	return watch(pid);
+	if (!has_input)
+		setpgid(pid, pid);
+	return watch(pid, has_input);
 }
 
 /* A line that is not shown; false where it was given up. */

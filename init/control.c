@@ -67,24 +67,26 @@ void control_accept(struct pid1 *p)
 	place->since_ms = p->now_ms;
 }
 
-static void answer(const struct client *c, const struct control_reply *r, int fd)
+static void answer(const struct client *c, const struct control_reply *r, const int fd[2])
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control = { .space = { 0 } };
 	struct iovec io = { (void *)r, sizeof(*r) };
 	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1 };
 	struct cmsghdr *h;
 
-	if (fd >= 0) {
+	if (fd[0] >= 0) {
+		size_t size = (1 + (fd[1] >= 0)) * sizeof(*fd);
+
 		m.msg_control = &control;
-		m.msg_controllen = sizeof(control);
+		m.msg_controllen = CMSG_SPACE(size);
 		h = CMSG_FIRSTHDR(&m);
 		h->cmsg_level = SOL_SOCKET;
 		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+		h->cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(h), fd, size);
 	}
 	/* Whoever does not take it loses it. */
 	if (sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -146,11 +148,28 @@ static void change_image(struct pid1 *p, const struct control_request *q, struct
 		update_back(p, (unsigned)i, r->text, sizeof(r->text));
 }
 
-static int serve(struct pid1 *p, const struct control_request *q, bool is_root, struct control_reply *r)
+/* The record and the pidfd of what runs. The rest is the client's (exec.c). */
+static int give_record(struct pid1 *p, const struct control_request *q, struct control_reply *r, int *pidfd)
+{
+	int i = unit_of(p, q->name, r);
+
+	if (i < 0)
+		return -1;
+	if (!p->conf.is_exec)
+		return refuse(r, -EPERM, "exec in %s: not on this board; exec=yes in board.conf allows it", q->name);
+	if (!p->units[i].pid || p->units[i].report_fd >= 0)
+		return refuse(r, -ESRCH, "exec in %s: it is not running", q->name);
+	plog("unit %s: a command is run in it by coracle exec", q->name);
+	text_copy(r->text, sizeof(r->text), p->status->unit[i].cgroup);
+	*pidfd = p->units[i].pidfd;
+	return p->units[i].record_fd;
+}
+
+static int serve(struct pid1 *p, const struct control_request *q, bool is_root, struct control_reply *r, int *pidfd)
 {
 	int i;
 
-	if (q->command >= CONTROL_START && q->command <= CONTROL_NETWORK && !is_root)
+	if (q->command >= CONTROL_START && q->command <= CONTROL_EXEC && !is_root)
 		return refuse(r, -EPERM, "%s", "only root may change something here");
 	switch (q->command) {
 	case CONTROL_STATUS:
@@ -198,6 +217,8 @@ static int serve(struct pid1 *p, const struct control_request *q, bool is_root, 
 	case CONTROL_NETWORK:
 		board_net_changed(p, q->text);
 		return -1;
+	case CONTROL_EXEC:
+		return give_record(p, q, r, pidfd);
 	default:
 		return refuse(r, -ENOTSUP, "%s", "this version does not know that command");
 	}
@@ -211,7 +232,7 @@ void control_serve(struct pid1 *p, unsigned i)
 	struct ucred cred = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof(cred);
 	ssize_t n = recv(c->fd, &q, sizeof(q), MSG_DONTWAIT);
-	int fd = -1;
+	int fd[2] = { -1, -1 };
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -219,11 +240,11 @@ void control_serve(struct pid1 *p, unsigned i)
 		q.name[sizeof(q.name) - 1] = '\0';
 		q.text[sizeof(q.text) - 1] = '\0';
 		getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-		fd = serve(p, &q, cred.uid == 0, &r);
+		fd[0] = serve(p, &q, cred.uid == 0, &r, &fd[1]);
 		answer(c, &r, fd);
 	} else if (n > 0) {
 		refuse(&r, -EPROTO, "%s", "not a request of this version: are coracle and PID 1 of one build?");
-		answer(c, &r, -1);
+		answer(c, &r, fd);
 	}
 	drop(c);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control socket: /run/coracle/control, SOCK_SEQPACKET, one fixed-size
- * request and one fixed-size reply, which may carry one descriptor (a read-only
- * status record or log ring). Whoever is not uid 0 may look, not change.
+ * request and one fixed-size reply, which may carry a descriptor (a read-only
+ * status record or log ring; two for EXEC). Whoever is not uid 0 may look, not change.
  */
 #ifndef CORACLE_CONTROL_H
 #define CORACLE_CONTROL_H
@@ -29,6 +29,7 @@ enum control_command {
 	CONTROL_UPDATE,		/* name; text: "", or oci-archive:FILE */
 	CONTROL_ROLLBACK,	/* name */
 	CONTROL_NETWORK,	/* text: what happened; pulls that failed are tried again now */
+	CONTROL_EXEC,		/* name -> run record, pidfd of the program; the text is its cgroup */
 };
 
 struct control_request {

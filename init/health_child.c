@@ -3,7 +3,7 @@
  * One health check, in a process of its own that PID 1 forked and will kill when it is late. A command runs as the program does: in the
  * unit's cgroup and namespaces, then the same drop of rights and the same filter from the same record. A knock at a port joins the
  * unit's network alone and drops everything first. The joining process is never dumpable, so nothing in the container can look into it
- * before it is one of them (CVE-2016-9962); its descriptors are closed by the drop.
+ * before it is one of them (CVE-2016-9962); its descriptors are closed by the drop (join.c).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -20,11 +20,11 @@
 #include "cgroup.h"
 #include "enter.h"
 #include "health.h"
-#include "userns.h"
+#include "join.h"
 
 int setns(int fd, int nstype);
 
-enum { USER = 65534, NAMESPACES = CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP };
+enum { USER = 65534 };
 
 static int complain(const char *what)
 {
@@ -68,19 +68,6 @@ static int outcome(int fd, pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* All of the program's namespaces, and in its user namespace, where it has one of its own, that one's root. */
-static int join(const struct start_context *c, int pidfd)
-{
-	int flags = (int)(c->record->clone_flags & NAMESPACES) | CLONE_NEWNS;
-
-	if (setns(pidfd, flags) == 0)
-		return flags & CLONE_NEWUSER ? userns_become_root(c->record) : 0;
-	/* Its user namespace is ours, where the kernel could not make one: joining that again is EINVAL. */
-	if (errno != EINVAL || !(flags & CLONE_NEWUSER) || !(c->record->flags & RECORD_USERNS_OPTIONAL))
-		return -1;
-	return setns(pidfd, flags & ~CLONE_NEWUSER);
-}
-
 static int run_command(const struct health_check *h)
 {
 	const struct start_request q = { .record_fd = h->record_fd, .die_with_parent = true };
@@ -99,7 +86,7 @@ static int run_command(const struct health_check *h)
 	/* Its memory and processes are the unit's. */
 	if (h->cgroup[0] && cgroup_write(h->cgroup, "cgroup.procs", "0") < 0)
 		return complain(h->cgroup);
-	if (join(&c, h->pidfd) < 0)
+	if (join_container(&c, h->pidfd) < 0)
 		return complain("setns");
 	pid = fork();
 	if (pid < 0)

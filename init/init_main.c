@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One binary, four programs, told apart by name and process number: PID 1,
- * `coracle-init run`, the client `coracle` (which is in coracle-bundle), and dhcpcd's script. Decides which,
+ * `coracle-init run`, the client `coracle` (which is in coracle-bundle, but for `coracle exec`), and dhcpcd's script. Decides which,
  * and nothing else.
  */
 #include <errno.h>
@@ -12,6 +12,7 @@
 
 #include "boot.h"
 #include "dhcp_script.h"
+#include "exec.h"
 #include "loop.h"
 #include "pid1.h"
 #include "reexec.h"
@@ -57,6 +58,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : "";
 
 	name = name ? name + 1 : argv[0];
+	if (!strcmp(name, "coracle") && exec_is_asked(argc, argv))
+		return exec_main(argv);
 	if (!strcmp(name, "coracle"))
 		return exec_client(argc, argv);
 	if (!strcmp(name, "dhcp-script"))

@@ -301,7 +301,8 @@ static void expire(struct run *u)
 {
 	say(u->bundle, "the start took longer than its deadline: killed");
 	u->failed = START_EXIT_OURS;
-	kill(u->starter, SIGKILL);
+	if (u->starter)
+		kill(u->starter, SIGKILL);
 	stop_program(u);
 }
 
@@ -343,8 +344,7 @@ static int exit_status(const struct run *u)
 	return WEXITSTATUS(u->program_status);
 }
 
-/* Every signal that asks something of the program; job control and faults stay ours. */
-static int open_signals(void)
+int run_signals(void)
 {
 	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU };
 	sigset_t set;
@@ -355,6 +355,16 @@ static int open_signals(void)
 	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
 		return -errno;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int run_attend(const char *name, pid_t pid, int report_fd, int signals)
+{
+	struct run u = { .bundle = name, .program = pid, .tty.master = -1 };
+
+	u.pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	supervise(&u, report_fd, signals);
+	run_tty_end(&u.tty);
+	return exit_status(&u);
 }
 
 /* The container's leftovers outside its pid namespace, if any, die with its group. */
@@ -374,7 +384,7 @@ static int run_bundle(struct run *u)
 {
 	struct start_request q = { .record_fd = u->record_fd, .stdio = { 0, 1, 2 }, .die_with_parent = true };
 	struct start s;
-	int signals = open_signals();
+	int signals = run_signals();
 	int r;
 
 	if (signals < 0) {

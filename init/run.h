@@ -3,7 +3,17 @@
 #ifndef CORACLE_RUN_H
 #define CORACLE_RUN_H
 
+#include <sys/types.h>
+
 /* ARGV[0] is "run". Returns the exit status: the program's, 128 + signal, 125 ours, 126 not executable, 127 not found, 2 usage. */
 int run_main(int argc, char **argv);
+
+/* For `coracle exec`. Every signal that asks something of the program is blocked from now on and comes by this descriptor; job control and
+ * faults stay ours. */
+int run_signals(void);
+
+/* Attends the child PID, which reports as start.h has it (but for CREATED), until it ends: signals, its terminal, complaints that begin
+ * with NAME. Returns as run_main. */
+int run_attend(const char *name, pid_t pid, int report_fd, int signals);
 
 #endif

@@ -23,7 +23,7 @@ struct start_context {
 	bool has_userns;	/* the program gets a user namespace of its own */
 	int userns_fd;		/* one with the same maps, for mounts, or -1 */
 	int root_fd;		/* detached mount of the rootfs */
-	int dev_fd;		/* detached tmpfs with nodes */
+	int dev_fd;		/* detached tmpfs with nodes; -1: the container is there already */
 	int mount_fd[START_MOUNTS_MAX];	/* one per record mount; -1: stage 2 makes it */
 	uint8_t is_skipped[START_MOUNTS_MAX];	/* optional and its source is missing */
 	char **argv, **envp;
@@ -38,7 +38,13 @@ int start_fail_exec(struct start_context *c, const char *object, int errnum);
 /* Sends NOTE: something is weaker than asked. */
 void start_note(struct start_context *c, const char *step, const char *object, int errnum);
 
-/* Maps and checks the request's record and makes argv and envp: for another process that is to be like the program (health checks). */
+/* oom_score_adj of this process and those it makes. */
+int start_oom_score(struct start_context *c);
+
+/* All signals as a new process has them. */
+void start_reset_signals(void);
+
+/* Maps and checks the request's record and makes argv and envp: for another process that is to be like the program (join.h). */
 int start_load(struct start_context *c);
 
 /* The record's device rules for the unit's cgroup. */

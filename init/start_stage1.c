@@ -40,7 +40,7 @@ int setns(int fd, int nstype);
  * PID 1 blocks signals and may ignore some; the program gets them all as a new process has them. By the kernel's own
  * call: sigaction() refuses the C library's signals (32 to 34), which another C library's program may have ignored.
  */
-static void reset_signals(void)
+void start_reset_signals(void)
 {
 	static const unsigned long dfl[8];	/* all of struct kernel_sigaction on every architecture */
 	sigset_t none;
@@ -191,7 +191,7 @@ static const char *decimal(int32_t n, char *out)
 }
 
 /* Written here and inherited. Without a word in the record the program never has PID 1's protection from the OOM killer. */
-static int set_oom_score(struct start_context *c)
+int start_oom_score(struct start_context *c)
 {
 	int is_asked = c->record->flags & RECORD_OOM_SCORE;
 	char text[12], now[8] = "";
@@ -325,7 +325,7 @@ static int prepare(struct start_context *c)
 	if (r == 0)
 		r = start_devices(c);
 	if (r == 0)
-		r = set_oom_score(c);
+		r = start_oom_score(c);
 	if (r == 0)
 		r = mounts_prepare(c);
 	if (r == 0)
@@ -357,7 +357,7 @@ _Noreturn void start_stage1(const struct start_request *q, int report_fd)
 
 	c->request = q;
 	c->report_fd = report_fd;
-	reset_signals();
+	start_reset_signals();
 	fill_stdio();
 	/* Neither stage may be looked into by what it starts (CVE-2016-9962); execve makes the program dumpable again. */
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

@@ -122,8 +122,8 @@ class Board:
     def write_units(self, name="table"):
         (self.script / name).write_bytes(table(self.units))
 
-    def unit(self, name, *args, namespaces=None, nofile=None, **keys):
-        """A unit that runs the guest with ARGS; its image counts as pulled unless current="" is asked for."""
+    def unit(self, name, *args, namespaces=None, nofile=None, change=None, **keys):
+        """A unit that runs the guest with ARGS; its image counts as pulled unless current="" is asked for. CHANGE(config) may alter it."""
         keys.setdefault("current", "sha256:" + "0" * 64)
         self.units[name] = keys
         config = json.loads(json.dumps(bundle_kit.CONFIG))
@@ -136,6 +136,8 @@ class Board:
                                      "options": ["bind", "nosuid", "nodev", "noexec", "ro"]})
         if namespaces:
             config["linux"]["namespaces"] = [{"type": t} for t in namespaces]
+        if change:
+            change(config)
         (self.script / f"record.{name}").write_bytes(record_writer.oci(config, self.base))
 
     def say(self, verb, *lines):
