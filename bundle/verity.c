@@ -51,7 +51,14 @@ void verity_add(struct verity *v, const void *at, size_t len)
 	while (len) {
 		size_t n = VERITY_BLOCK - v->fill < len ? VERITY_BLOCK - v->fill : len;
 
-		if (v->fill == 0 && n == VERITY_BLOCK) {
+		if (v->fill == 0 && len >= 2 * VERITY_BLOCK) {
+			struct digest two[2];
+
+			sha256_two((const uint8_t *const[]){ p, p + VERITY_BLOCK }, VERITY_BLOCK, two);
+			push(v, 0, two[0]);
+			push(v, 0, two[1]);
+			n = 2 * VERITY_BLOCK;
+		} else if (v->fill == 0 && n == VERITY_BLOCK) {
 			push(v, 0, hash_block(p));
 		} else {
 			memcpy(v->data + v->fill, p, n);

@@ -39,20 +39,26 @@ static void fast_add(struct sha256_fast *f, const uint8_t *at, size_t len)
 	memcpy(f->block, at + len / 64 * 64, len % 64);
 }
 
+static struct digest text_of(const uint32_t state[8])
+{
+	struct digest d;
+
+	for (int i = 0; i < 32; i++)
+		d.sha256[i] = (uint8_t)(state[i / 4] >> (24 - 8 * (i % 4)));
+	return d;
+}
+
 static struct digest fast_end(struct sha256_fast *f)
 {
 	static const uint8_t pad[64] = { 0x80 };
 	uint64_t bits = f->len * 8;
 	uint8_t tail[8];
-	struct digest d;
 
 	for (int i = 0; i < 8; i++)
 		tail[i] = (uint8_t)(bits >> (56 - 8 * i));
 	fast_add(f, pad, 64 - (f->len + 8) % 64);
 	fast_add(f, tail, sizeof(tail));
-	for (int i = 0; i < 32; i++)
-		d.sha256[i] = (uint8_t)(f->state[i / 4] >> (24 - 8 * (i % 4)));
-	return d;
+	return text_of(f->state);
 }
 
 void sha256_add(struct sha256 *h, const void *at, size_t len)
@@ -81,4 +87,24 @@ struct digest sha256_of(struct span s)
 	sha256_begin(&h);
 	sha256_add(&h, s.at, s.len);
 	return sha256_end(&h);
+}
+
+void sha256_two(const uint8_t *const at[2], size_t len, struct digest out[2])
+{
+	uint32_t a[8], b[8], *const state[2] = { a, b };
+	uint8_t tail[64] = { 0x80 };
+
+	if (!sha256_blocks_is_there()) {
+		out[0] = sha256_of(span_of(at[0], len));
+		out[1] = sha256_of(span_of(at[1], len));
+		return;
+	}
+	memcpy(a, initial, sizeof(initial));
+	memcpy(b, initial, sizeof(initial));
+	sha256_blocks_two(state, at, len / 64);
+	for (int i = 0; i < 8; i++)
+		tail[56 + i] = (uint8_t)((uint64_t)len * 8 >> (56 - 8 * i));
+	sha256_blocks_two(state, (const uint8_t *const[]){ tail, tail }, 1);
+	out[0] = text_of(a);
+	out[1] = text_of(b);
 }

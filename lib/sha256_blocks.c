@@ -37,37 +37,63 @@ bool sha256_blocks_is_there(void)
 	return known == 2;
 }
 
-__attribute__((target("sha,ssse3,sse4.1"), optimize("O2")))
-void sha256_blocks(uint32_t state[8], const uint8_t *at, size_t count)
+/* LANES messages beside each other: the instructions wait for their own results longer than the processor needs to start another. */
+#define FAST __attribute__((target("sha,ssse3,sse4.1"), optimize("O2")))
+FAST __attribute__((always_inline))
+static inline void compress(uint32_t *const state[], const uint8_t *const from[], size_t count, int lanes)
 {
 	const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0bll, 0x0405060700010203ll);
-	__m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state), 0xb1);
-	__m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state + 4)), 0x1b);
-	__m128i abef = _mm_alignr_epi8(dcba, hgfe, 8), cdgh = _mm_blend_epi16(hgfe, dcba, 0xf0);
+	__m128i abef[2], cdgh[2], abef_before[2], cdgh_before[2], m[2][4];
 
-	for (; count; count--, at += 64) {
-		__m128i abef_before = abef, cdgh_before = cdgh, m[4];
+	for (int l = 0; l < lanes; l++) {
+		__m128i dcba = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)state[l]), 0xb1);
+		__m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(state[l] + 4)), 0x1b);
 
+		abef[l] = _mm_alignr_epi8(dcba, hgfe, 8);
+		cdgh[l] = _mm_blend_epi16(hgfe, dcba, 0xf0);
+	}
+	for (size_t block = 0; block < count; block++) {
+		for (int l = 0; l < lanes; l++) {
+			abef_before[l] = abef[l];
+			cdgh_before[l] = cdgh[l];
+		}
 #pragma GCC unroll 16
 		for (int i = 0; i < 16; i++) {
-			__m128i msg;
+#pragma GCC unroll 2
+			for (int l = 0; l < lanes; l++) {
+				__m128i *w = m[l], msg;
 
-			if (i < 4)	/* the message; then W(t) out of W(t-16), W(t-12), W(t-7) and W(t-4) */
-				m[i & 3] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(at + 16 * i)), swap);
-			else
-				m[i & 3] = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(m[i & 3], m[(i + 1) & 3]),
-					_mm_alignr_epi8(m[(i + 3) & 3], m[(i + 2) & 3], 4)), m[(i + 3) & 3]);
-			msg = _mm_add_epi32(m[i & 3], _mm_load_si128((const __m128i *)(k + 4 * i)));
-			cdgh = _mm_sha256rnds2_epu32(cdgh, abef, msg);
-			abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(msg, 0x0e));
+				if (i < 4)	/* the message; then W(t) out of W(t-16), W(t-12), W(t-7) and W(t-4) */
+					w[i & 3] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(from[l] + 64 * block + 16 * i)), swap);
+				else
+					w[i & 3] = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]),
+						_mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4)), w[(i + 3) & 3]);
+				msg = _mm_add_epi32(w[i & 3], _mm_load_si128((const __m128i *)(k + 4 * i)));
+				cdgh[l] = _mm_sha256rnds2_epu32(cdgh[l], abef[l], msg);
+				abef[l] = _mm_sha256rnds2_epu32(abef[l], cdgh[l], _mm_shuffle_epi32(msg, 0x0e));
+			}
 		}
-		abef = _mm_add_epi32(abef, abef_before);
-		cdgh = _mm_add_epi32(cdgh, cdgh_before);
+		for (int l = 0; l < lanes; l++) {
+			abef[l] = _mm_add_epi32(abef[l], abef_before[l]);
+			cdgh[l] = _mm_add_epi32(cdgh[l], cdgh_before[l]);
+		}
 	}
-	dcba = _mm_shuffle_epi32(abef, 0x1b);
-	hgfe = _mm_shuffle_epi32(cdgh, 0xb1);
-	_mm_storeu_si128((__m128i *)state, _mm_blend_epi16(dcba, hgfe, 0xf0));
-	_mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(hgfe, dcba, 8));
+	for (int l = 0; l < lanes; l++) {
+		__m128i dcba = _mm_shuffle_epi32(abef[l], 0x1b), hgfe = _mm_shuffle_epi32(cdgh[l], 0xb1);
+
+		_mm_storeu_si128((__m128i *)state[l], _mm_blend_epi16(dcba, hgfe, 0xf0));
+		_mm_storeu_si128((__m128i *)(state[l] + 4), _mm_alignr_epi8(hgfe, dcba, 8));
+	}
+}
+
+FAST void sha256_blocks(uint32_t state[8], const uint8_t *at, size_t count)
+{
+	compress(&state, &at, count, 1);
+}
+
+FAST void sha256_blocks_two(uint32_t *const state[2], const uint8_t *const at[2], size_t count)
+{
+	compress(state, at, count, 2);
 }
 
 #else
@@ -78,6 +104,13 @@ bool sha256_blocks_is_there(void)
 }
 
 void sha256_blocks(uint32_t state[8], const uint8_t *at, size_t count)
+{
+	(void)state;
+	(void)at;
+	(void)count;
+}
+
+void sha256_blocks_two(uint32_t *const state[2], const uint8_t *const at[2], size_t count)
 {
 	(void)state;
 	(void)at;

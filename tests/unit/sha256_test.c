@@ -46,11 +46,31 @@ static void equals_mbedtls_in_any_pieces(void **state)
 		}
 }
 
+static void two_at_a_time(void **state)
+{
+	static uint8_t data[2][4096];
+	struct digest want, have[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(data[0]); i++) {
+		data[0][i] = (uint8_t)(i * 7919 >> 3);
+		data[1][i] = (uint8_t)(i * 104729 >> 5);
+	}
+	for (size_t len = 0; len <= 4096; len += 64) {
+		sha256_two((const uint8_t *const[]){ data[0], data[1] }, len, have);
+		for (int i = 0; i < 2; i++) {
+			mbedtls_sha256(data[i], len, want.sha256, 0);
+			assert_true(digest_equal(&want, &have[i]));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(published_vectors),
 		cmocka_unit_test(equals_mbedtls_in_any_pieces),
+		cmocka_unit_test(two_at_a_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
