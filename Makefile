@@ -37,6 +37,7 @@ $(B)/init/format.o: NO_LTO := -fno-lto
 LTO := -fno-lto
 $(B)/coracle-init: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
+$(B)/coracle-fetch: LDFLAGS += -Wl,--wrap=mbedtls_gcm_auth_decrypt
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto
@@ -113,7 +114,7 @@ ARCHIVES_bundle := $(call archive,bundle) $(call archive,init) $(call archive,li
 define program_rules
 $(B)/coracle-$(1): $(B)/$(1)/$(1)_main.o $(ARCHIVES_$(1))
 	echo "LD $(TARGET) $$(@F)"
-	$(CC) $(LDFLAGS) $$(LTO) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
+	$(CC) $$(LDFLAGS) $$(LTO) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
 	$(GNU)-strip -s -o $$@ $$@.debug
 endef
 $(foreach f,init fetch bundle,$(eval $(call program_rules,$(f))))

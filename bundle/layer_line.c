@@ -3,7 +3,6 @@
 #include "layer_line.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -61,32 +60,16 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* FD opens ITEM for fgetxattr; -1: by name from its directory, which has become the working one. */
-static ssize_t list_xattrs(int fd, const char *name, char *out)
-{
-	return fd >= 0 ? flistxattr(fd, out, NAMES_MAX) : llistxattr(name, out, NAMES_MAX);
-}
-
-static ssize_t get_xattr(int fd, const char *file, const char *name, void *out)
-{
-	return fd >= 0 ? fgetxattr(fd, name, out, CONFIG_XATTR_MAX) : lgetxattr(file, name, out, CONFIG_XATTR_MAX);
-}
-
 static int write_xattrs(FILE *to, const struct layer_item *item, struct err *e)
 {
 	static char names[NAMES_MAX];
 	static uint8_t value[CONFIG_XATTR_MAX];
-	bool is_openable = S_ISREG(item->st.st_mode) || S_ISDIR(item->st.st_mode);
 	static const char *sorted[8192];	/* more than a pax header within our limits can name */
 	size_t count = 0;
 	ssize_t len;
-	int fd = -1, r = 0;
+	int r = 0;
 
-	if (is_openable)
-		fd = openat(item->dir, item->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (is_openable ? fd < 0 : fchdir(item->dir) < 0)
-		return err_sys(e, errno, "%s", item->path);
-	len = list_xattrs(fd, item->name, names);
+	len = llistxattr(item->name, names, sizeof(names));	/* the walk stands in its directory: one call, nothing opened */
 	if (len < 0 && errno != ENOTSUP)
 		r = err_sys(e, errno, "%s: attributes", item->path);
 	for (const char *n = names; len > 0 && n < names + len; n += strlen(n) + 1)
@@ -94,7 +77,7 @@ static int write_xattrs(FILE *to, const struct layer_item *item, struct err *e)
 			sorted[count++] = n;
 	qsort(sorted, count, sizeof(*sorted), compare_names);
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		ssize_t size = get_xattr(fd, item->name, sorted[i], value);
+		ssize_t size = lgetxattr(item->name, sorted[i], value, sizeof(value));
 
 		if (size < 0) {
 			r = err_sys(e, errno, "%s: attribute %s", item->path, sorted[i]);
@@ -106,8 +89,6 @@ static int write_xattrs(FILE *to, const struct layer_item *item, struct err *e)
 		if (size)
 			layer_line_text(to, span_of(value, (size_t)size), NULL);
 	}
-	if (fd >= 0)
-		close(fd);
 	return r;
 }
 

@@ -14,7 +14,7 @@ void layer_line_text(FILE *to, struct span text, const char *also);
 /* The opposite, for one field. 0 or -EBADMSG. */
 int layer_line_plain(struct span field, char *out, size_t size);
 
-/* Path and all; DIGEST may be NULL. No newline. 0 or a negative code. */
+/* Path and all, of an item in its walk; DIGEST may be NULL. No newline. 0 or a negative code. */
 int layer_line_write(FILE *to, const struct layer_item *item, const struct digest *digest, struct err *e);
 
 /* A further name of what lies at TARGET, which is escaped already. */

@@ -80,7 +80,8 @@ static int write_item(void *to, const struct layer_item *item, struct err *e)
 		r = write_again(w, item, d, e);
 	} else {
 		if (d) {
-			d->at = (uint64_t)ftello(w->to) + 1;
+			if (item->st.st_nlink > 1)	/* it will be met again; each question is an lseek(2) */
+				d->at = (uint64_t)ftello(w->to) + 1;
 			w->bytes += (uint64_t)item->st.st_size;
 		}
 		r = layer_line_write(w->to, item, d ? &d->verity : NULL, e);

@@ -210,6 +210,7 @@ static int complete(struct layer_stage *l, const struct unpack_result *res, cons
 	}
 	close_fd(&list);
 	close(layer);
+	close_fd(&l->digests);	/* before the sync: it has no name, and need not be written */
 	if (r == 0 && syncfs(l->staging.dir) < 0)
 		r = -errno;
 	if (r < 0) {

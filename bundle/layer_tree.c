@@ -101,6 +101,8 @@ static int walk_dir(struct walk *w, int dir, size_t path_len, int depth)
 	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = again < 0 ? -errno : depth > DEPTH_MAX ? -ELOOP : names_read(&names, again);
 
+	if (r == 0 && fchdir(dir) < 0)
+		r = -errno;
 	if (r < 0)
 		r = err_sys(w->e, -r, "%s", path_len ? w->path : "/");
 	for (size_t i = 0; r == 0 && i < names.count; i++) {
@@ -124,6 +126,8 @@ static int walk_dir(struct walk *w, int dir, size_t path_len, int depth)
 			r = below < 0 ? err_sys(w->e, errno, "%s", w->path) : walk_dir(w, below, path_len + 1 + len, depth + 1);
 			if (below >= 0)
 				close(below);
+			if (fchdir(dir) < 0 && r == 0)
+				r = err_sys(w->e, errno, "%s", w->path);
 		}
 	}
 	w->path[path_len] = '\0';
@@ -135,12 +139,13 @@ int layer_tree_walk(int root, int (*visit)(void *to, const struct layer_item *it
 {
 	struct layer_item item = { .dir = root, .name = ".", .path = "/" };
 	struct walk *w = calloc(1, sizeof(*w));
-	int r;
+	int before, r;
 
 	if (!w)
 		return err_sys(e, ENOMEM, "walking a layer");
+	before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	*w = (struct walk){ .visit = visit, .to = to, .e = e };
-	if (fstat(root, &item.st) < 0) {
+	if (before < 0 || fchdir(root) < 0 || fstat(root, &item.st) < 0) {
 		r = err_sys(e, errno, "/");
 	} else {
 		w->dev = item.st.st_dev;
@@ -148,6 +153,10 @@ int layer_tree_walk(int root, int (*visit)(void *to, const struct layer_item *it
 	}
 	if (r == 0)
 		r = walk_dir(w, root, 0, 0);
+	if (before >= 0 && fchdir(before) < 0 && r == 0)
+		r = err_sys(e, errno, "back from a layer");
+	if (before >= 0)
+		close(before);
 	free(w);
 	return r;
 }

@@ -16,7 +16,7 @@ struct layer_item {
 	struct stat st;
 };
 
-/* Calls VISIT for every entry; a value other than 0 ends the walk and is returned. Follows no link, crosses no mount. */
+/* Calls VISIT for every entry, with the working directory at ITEM's dir (attributes have no at-form before 6.13); a value other than 0 ends the walk and is returned. Follows no link, crosses no mount. */
 int layer_tree_walk(int root, int (*visit)(void *to, const struct layer_item *item, struct err *e), void *to, struct err *e);
 
 /* The order of the walk for two absolute paths: negative, 0, positive. */

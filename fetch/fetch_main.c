@@ -1,16 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /* coracle-fetch: pulls signed images from OCI registries into the store. Its jails are itself, re-executed. */
+#include <mbedtls/aes.h>
+#include <mbedtls/cipher.h>
+#include <mbedtls/gcm.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "check.h"
 #include "config.h"
+#include "gcm.h"
 #include "inspect.h"
 #include "judge.h"
 #include "layout.h"
 #include "net.h"
 #include "pull.h"
 #include "resolve.h"
+
+/* The linker puts the first in the place of mbedTLS's own (--wrap), which is the second. */
+int __wrap_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const unsigned char *iv, size_t iv_len, const unsigned char *more,
+	size_t more_len, const unsigned char *tag, size_t tag_len, const unsigned char *in, unsigned char *out);
+int __real_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const unsigned char *iv, size_t iv_len, const unsigned char *more,
+	size_t more_len, const unsigned char *tag, size_t tag_len, const unsigned char *in, unsigned char *out);
+
+int __wrap_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const unsigned char *iv, size_t iv_len, const unsigned char *more,
+	size_t more_len, const unsigned char *tag, size_t tag_len, const unsigned char *in, unsigned char *out)
+{
+	const mbedtls_cipher_context_t *c = &g->MBEDTLS_PRIVATE(cipher_ctx);
+	const mbedtls_aes_context *aes = c->MBEDTLS_PRIVATE(cipher_ctx);
+	mbedtls_cipher_type_t type = mbedtls_cipher_get_type(c);
+
+	if (!gcm_is_there() || iv_len != 12 || tag_len != 16 || (type != MBEDTLS_CIPHER_AES_128_ECB && type != MBEDTLS_CIPHER_AES_256_ECB))
+		return __real_mbedtls_gcm_auth_decrypt(g, len, iv, iv_len, more, more_len, tag, tag_len, in, out);
+	return gcm_open((const uint8_t *)(aes->MBEDTLS_PRIVATE(buf) + aes->MBEDTLS_PRIVATE(rk_offset)), aes->MBEDTLS_PRIVATE(nr), iv, more, more_len,
+		tag, in, out, len) ? 0 : MBEDTLS_ERR_GCM_AUTH_FAILED;
+}
 
 int main(int argc, char **argv)
 {

@@ -45,6 +45,10 @@ static int take(void *to, const void *at, size_t len)
 	return r;
 }
 
+/* Publishing syncs all there is. What came within this time is not on the disk yet: a power cut would find nothing of it, so nothing is lost by
+ * forgetting it before it is written for nothing; flash is spared as many bytes as the layer has. */
+enum { YOUNG_MS = 30000 };	/* as the kernel's vm.dirty_expire_centisecs */
+
 /* All bytes to the sink: the kept ones, then the rest. */
 static int fetch(const struct layers *l, const struct descriptor *blob, struct layer_sink *s, struct err *e)
 {
@@ -86,6 +90,7 @@ static int try_layer(const struct layers *l, size_t index, const struct layer_sp
 {
 	const struct descriptor *blob = &l->manifest->layer[index].blob;
 	struct layer_sink s = { .progress = l->progress, .partial = { .fd = -1 }, .size = blob->size, .err = e };
+	int64_t start_ms = link_now_ms();
 	struct digest have;
 	int r = layer_stage_begin(&s.stage, l->store, l->bundle_exe, spec, e);
 
@@ -99,6 +104,8 @@ static int try_layer(const struct layers *l, size_t index, const struct layer_sp
 	have = sha256_end(&s.hash);
 	if (r == 0)
 		r = check(&s, index, &have, &blob->digest, e);
+	if (r == 0 && *kept == 0 && link_now_ms() - start_ms < YOUNG_MS)
+		partial_drop(&s.partial);
 	if (r == 0 || s.is_unpacker_done) {
 		struct err why = { "" };
 		int done = layer_stage_publish(s.stage, &why);
