@@ -9,6 +9,7 @@ O ?= build
 B := $(O)/$(TARGET)
 P := $(B)/deps
 PYTHON := /usr/bin/python3
+.DEFAULT_GOAL := all
 export O TARGET ACCEL VENDOR
 # Named by the caller: the tests boot this board alone, with every test they have for it.
 ifneq ($(origin BOARD),file)

@@ -96,25 +96,34 @@ void job_add_common(struct job_args *a, const struct pid1 *p)
 
 void job_add_trust(struct job_args *a, const struct pid1 *p)
 {
+	static const char *const files[TRUST_FILES][2] = {
+		{ "--policy", "policy.json" }, { "--cert-dir", "certs.d" }, { "--registries-conf", "registries.conf" }, { "--proxy-conf", "proxy.conf" },
+	};
 	const char *auth = authfile(a, p);
 
-	snprintf(a->policy, sizeof(a->policy), "%s/policy.json", p->etc_dir);
-	snprintf(a->certs, sizeof(a->certs), "%s/certs.d", p->etc_dir);
-	job_add(a, "--policy");
-	job_add(a, a->policy);
+	for (int i = 0; i < TRUST_FILES; i++) {
+		snprintf(a->trust[i], sizeof(a->trust[i]), "%s/%s", p->etc_dir, files[i][1]);
+		job_add(a, files[i][0]);
+		job_add(a, a->trust[i]);
+	}
 	if (auth) {
 		job_add(a, "--authfile");
 		job_add(a, auth);
 	}
-	job_add(a, "--cert-dir");
-	job_add(a, a->certs);
+}
+
+const char *job_ref(struct job_args *a, const struct unit *u)
+{
+	bool is_file = !strncmp(u->entry.image, "oci:/", 5) || !strncmp(u->entry.image, "oci-archive:/", 13);
+
+	snprintf(a->ref, sizeof(a->ref), "%s%s", is_file ? "" : "docker://", u->entry.image);
+	return a->ref;
 }
 
 static int run_pull(const struct pid1 *p, const struct unit *u)
 {
 	struct job_args a = { .len = 1 };
 
-	snprintf(a.ref, sizeof(a.ref), "docker://%s", u->entry.image);
 	job_add(&a, "pull");
 	job_add_common(&a, p);
 	job_add_trust(&a, p);
@@ -123,7 +132,7 @@ static int run_pull(const struct pid1 *p, const struct unit *u)
 	job_add(&a, a.preload);
 	if (u->entry.refuses_secrets)
 		job_add(&a, "--refuse-secrets");
-	job_add(&a, a.ref);
+	job_add(&a, job_ref(&a, u));
 	return job_exec(&a, p, "coracle-fetch");
 }
 

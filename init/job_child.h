@@ -5,7 +5,7 @@
 
 #include "job_run.h"
 
-enum { JOB_RESULT_FD = 3, JOB_MEMFD = 4 };
+enum { JOB_RESULT_FD = 3, JOB_MEMFD = 4, TRUST_FILES = 4 };
 
 struct job_child {
 	const struct pid1 *pid1;
@@ -15,17 +15,21 @@ struct job_child {
 };
 
 /* A command line in the making, with room for the texts that are put together for it. */
+struct unit;
+
 struct job_args {
 	char *v[JOB_ARGS_MAX];
 	unsigned len;			/* begins at 1 */
-	char path[192], auth[192], data_units[160], ref[UNIT_IMAGE_MAX + 16], policy[160], certs[160], preload[256], number[2][24];
+	char path[192], auth[192], data_units[160], ref[UNIT_IMAGE_MAX + 16], trust[TRUST_FILES][160], preload[256], number[2][24];
 };
 
 void job_add(struct job_args *a, const char *word);
 /* "--result-fd 3", "--store DIR". */
 void job_add_common(struct job_args *a, const struct pid1 *p);
-/* Policy, credentials and certificates of the board. */
+/* Policy, certificates, mirrors, proxies and credentials of the board. */
 void job_add_trust(struct job_args *a, const struct pid1 *p);
+/* The unit's image as coracle-fetch is asked for it: from its registry, or the layout or archive that oci:/ or oci-archive:/ names. */
+const char *job_ref(struct job_args *a, const struct unit *u);
 /* Executes PROGRAM beside coracle-init; returns only where that failed. */
 int job_exec(struct job_args *a, const struct pid1 *p, const char *program);
 

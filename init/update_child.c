@@ -11,10 +11,7 @@
 /* The reference that the update is of: an archive, or the unit's own. */
 static const char *reference(struct job_args *a, const struct unit *u)
 {
-	if (u->update.source[0])
-		return u->update.source;
-	snprintf(a->ref, sizeof(a->ref), "docker://%s", u->entry.image);
-	return a->ref;
+	return u->update.source[0] ? u->update.source : job_ref(a, u);
 }
 
 static int run_check(const struct pid1 *p, const struct unit *u)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Updates of a unit on this host: the real programs, PID 1 in namespaces, the real registry with TLS and log-in, signatures by cosign (and, where
 many are needed, of the same form by openssl). What docs/updates.md promises, and the rows of docs/update-faults.md that need no board."""
+import json
 import os
 import pathlib
 import random
@@ -9,11 +10,13 @@ import shutil
 import subprocess
 import tarfile
 import time
+import types
 
 import pytest
 
 import images
 import init_kit
+from liar import Proxy
 from test_kill_children import RealBoard
 
 ROOT = init_kit.ROOT
@@ -536,3 +539,52 @@ def test_outside_its_window_nothing_is_looked_for(board, app):
     assert looks() == before
     assert "committed" in board.update("app")         # by hand it is not waited for
     board.wait_runs(two)
+
+
+# Where an image comes from: a file, a mirror, a proxy
+
+
+def test_an_image_from_an_archive(board, app, registry):
+    """Image=oci-archive:/FILE: admitted by the policy of its path, run, and updated when the file is another."""
+    one = app.push("say", "one")
+    archive = board.base / "app.tar"
+    make_stick(app, archive)
+    policy = json.loads((board.etc / "policy.json").read_text())
+    policy["transports"]["oci-archive"] = {str(archive): [{
+        "type": "sigstoreSigned", "keyPath": str(registry.key("cosign").pub), "signedIdentity": {"type": "exactRepository", "dockerRepository": app.ref}}]}
+    (board.etc / "policy.json").write_text(json.dumps(policy))
+    board.unit("app", types.SimpleNamespace(ref="oci-archive:%s" % archive))
+    two = app.push("say", "two")
+    registry.stop()
+    try:
+        board.start()
+        board.wait_runs(one)
+        registry.start()
+        make_stick(app, archive)
+        registry.stop()
+        assert "committed" in board.update("app")
+        board.wait_runs(two)
+        assert "nothing to do" in board.update("app")
+    finally:
+        registry.start()
+
+
+def test_mirrors_and_proxies_of_etc(board, app, registry):
+    """--etc DIR: registries.conf and proxy.conf of that folder are those of the jobs."""
+    digest, proxy = app.push("say", "one"), Proxy()
+    policy = json.loads((board.etc / "policy.json").read_text())
+    policy["transports"]["docker"]["nowhere.test/app"] = [{
+        "type": "sigstoreSigned", "keyPath": str(registry.key("cosign").pub), "signedIdentity": {"type": "exactRepository", "dockerRepository": app.ref}}]
+    (board.etc / "policy.json").write_text(json.dumps(policy))
+    (board.etc / "registries.conf").write_text('[[registry]]\nprefix = "nowhere.test/app"\nlocation = "%s"\n' % app.ref)
+    (board.etc / "proxy.conf").write_text("HTTPS_PROXY=http://localhost:%d\n" % proxy.port)
+    board.unit("app", types.SimpleNamespace(ref="nowhere.test/app"))
+    board.start()
+    try:
+        board.wait_runs(digest)
+        assert ("CONNECT", registry.host) in proxy.seen
+        seen = len(proxy.seen)
+        assert "nothing to do" in board.update("app")
+        assert len(proxy.seen) > seen
+    finally:
+        proxy.stop()
