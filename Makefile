@@ -39,6 +39,7 @@ LTO := -fno-lto
 $(B)/coracle-init: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-fetch: LDFLAGS += -Wl,--wrap=mbedtls_gcm_auth_decrypt
+$(B)/coracle-bundle: LDFLAGS += -Wl,--wrap=crc32
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto

@@ -36,8 +36,6 @@ struct inflate *inflate_new(int fd, enum layer_compression kind)
 	i->kind = kind;
 	if (kind == LAYER_GZIP && inflateInit2(&i->z, GZIP_ONLY) != Z_OK)
 		goto fail;
-	if (kind == LAYER_GZIP)
-		inflateValidate(&i->z, 0);	/* no CRC: it would tell nothing that diff_id does not */
 	if (kind == LAYER_ZSTD) {
 		i->zstd = ZSTD_createDStream();
 		if (!i->zstd)

@@ -16,6 +16,7 @@ static void fill(struct net_request *q, const char *accept, const struct body *b
 	memset(q, 0, sizeof(*q));
 	q->magic = NET_MAGIC;
 	q->offset = b->at;
+	q->is_head = b->is_head;
 	snprintf(q->accept, sizeof(q->accept), "%s", accept);
 }
 

@@ -179,6 +179,7 @@ static void end_texts(struct net_head *h)
 	h->location[sizeof(h->location) - 1] = '\0';
 	h->authenticate[sizeof(h->authenticate) - 1] = '\0';
 	h->link[sizeof(h->link) - 1] = '\0';
+	h->digest[sizeof(h->digest) - 1] = '\0';
 }
 
 /* Is what comes what was asked for? How many bytes of it are known already goes to *SKIP. RFC 9110, 14.4 and 15.3.7. */

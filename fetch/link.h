@@ -35,6 +35,7 @@ struct body {
 	void *to;
 	uint64_t at;		/* bytes that reached the sink so far, or that it had before; the next one wanted */
 	bool was_refused;	/* the sink stopped it: no other try will help */
+	bool is_head;		/* only the headers are asked for */
 };
 
 struct link {

@@ -130,6 +130,7 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 		x->head.status = (uint32_t)atoi(memchr(at, ' ', len) ? (char *)memchr(at, ' ', len) + 1 : "0");
 	}
 	take_header(at, len, "content-type:", x->head.content_type, sizeof(x->head.content_type));
+	take_header(at, len, "docker-content-digest:", x->head.digest, sizeof(x->head.digest));
 	take_header(at, len, "location:", x->head.location, sizeof(x->head.location));
 	if (!x->head.authenticate[0] || strncasecmp(x->head.authenticate, "bearer", 6) != 0)
 		take_header(at, len, "www-authenticate:", x->head.authenticate, sizeof(x->head.authenticate));
@@ -254,6 +255,8 @@ static int exchange(CURL *c, const struct net_open *o, struct net_request *q)
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, q->form);
 	else
 		curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
+	if (q->is_head)
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_HEADERDATA, &x);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &x);

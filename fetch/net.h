@@ -30,7 +30,7 @@ struct net_open {
 
 struct net_request {
 	uint32_t magic;
-	uint32_t pad;
+	uint32_t is_head;	/* HEAD: no body is wanted */
 	uint64_t offset;	/* first byte wanted; 0: no Range */
 	char path[3072];	/* beginning with "/" */
 	char accept[512];
@@ -50,6 +50,7 @@ struct net_head {
 	char location[2048];
 	char authenticate[1024];
 	char link[1024];	/* the first Link with rel="next" */
+	char digest[80];	/* Docker-Content-Digest */
 };
 
 struct net_end {

@@ -147,6 +147,8 @@ static int get_from(struct registry *r, struct endpoint *p, const char *path, co
 		code = endpoint_get(p, &r->access, path, accept, b, head, e);
 		if (code == 0)
 			code = judge_status(r, p, path, head, e);
+		if (b->is_head && head->status >= 400)	/* some know no HEAD: the caller may GET */
+			return code == -ECONNABORTED ? err_set(e, -EPROTO, "%s answers %u to HEAD", p->name.host, head->status) : code;
 		if (code != -ECONNABORTED || b->was_refused || (b->at != start && !may_resume))
 			return code;
 		if (b->at - mark >= PROGRESS_BYTES) {
@@ -231,6 +233,18 @@ int registry_get_bytes(struct registry *r, const char *path, const char *accept,
 	*out = kept.at;
 	*len = kept.len;
 	return 0;
+}
+
+int registry_head(struct registry *r, const char *path, const char *accept, struct digest *out, struct err *e)
+{
+	struct body b = { .sink = bytes_keep, .to = &(struct bytes){ .max = 0 }, .is_head = true };
+	struct net_head head;
+	int code = get(r, path, accept, &b, false, &head, e);
+
+	if (code < 0)
+		return code;
+	return digest_parse(span_str(head.digest), out) < 0 ? err_set(e, -ENOTSUP, "%s/%s: %s: no digest in the answer to HEAD", r->ref.host, r->ref.repo,
+		path) : 0;
 }
 
 void registry_next_page(const struct registry *r, const struct net_head *head, const char *below, char *path, size_t size)

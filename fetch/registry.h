@@ -23,6 +23,10 @@ int registry_get(struct registry *r, const char *path, const char *accept, struc
 int registry_get_bytes(struct registry *r, const char *path, const char *accept, size_t max, char **out, size_t *len,
 	struct net_head *head, struct err *e);
 
+/* HEAD in the place of GET: what the registry says is the digest of PATH, which nothing vouches for. -ENOTSUP where it says none, -EPROTO where it does
+ * not take the question. */
+int registry_head(struct registry *r, const char *path, const char *accept, struct digest *out, struct err *e);
+
 /* The path (below /v2/<repo>/) of the next page that HEAD links to, into PATH: "" where there is none or it does not lie below BELOW. */
 void registry_next_page(const struct registry *r, const struct net_head *head, const char *below, char *path, size_t size);
 

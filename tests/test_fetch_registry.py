@@ -560,3 +560,26 @@ def test_referrers_api_with_pages(registry, image, pull, liars):
         one.seen.clear()
         assert "no signature" in pull(one.host, rule=rule, ok=False, command="inspect").out
         assert len(one.seen) < 14 and not any("other" in p for p in one.paths())
+
+
+# What a tag names now
+
+def test_check_asks_by_head(registry, image, pull):
+    """No manifest is fetched, so that it is no pull in a registry's count."""
+    before = len(registry.requests_seen())
+    done = pull(registry.host, command="check", auth={registry.host: basic(registry)})
+    asked = [r for r in registry.requests_seen()[before:] if "/manifests/" in r]
+    assert done.out.strip() == image.digest and asked and set(asked) == {"HEAD /v2/demo/many/manifests/1"}
+
+
+@pytest.mark.parametrize("answer", [
+    None, (405, {}, b""), (404, {}, b""), (200, {}, b""), (200, {"Docker-Content-Digest": "sha256:" + "A" * 64}, b""),
+    (200, {"Docker-Content-Digest": "sha256:" + "a" * 3000}, b""), (200, {"Docker-Content-Digest": "x"}, b""),
+])
+def test_check_without_a_usable_head(image, pull, liars, answer):
+    one = liars()
+    one.lies["HEAD" if answer is None else "HEAD /v2/demo/many/manifests/1"] = answer
+    if answer and "Docker-Content-Digest" not in answer[1]:
+        one.lies["HEAD /v2/demo/many/manifests/1"] = (answer[0], {"Docker-Content-Digest": ""}, b"")
+    assert pull(one.host, command="check").out.strip() == image.digest
+    assert [m for m, path, _, _ in one.seen if path.endswith("/manifests/1")] == ["HEAD", "GET"]

@@ -2,7 +2,7 @@
 """A registry that lies: an HTTPS server on loopback whose every answer a test writes. LIES maps "METHOD PATH" to
 (status, headers, body) or to a function of the request handler that writes its own; a path without its query is looked up too. .seen lists
 (method, path, headers, body). Beside it a token server for the real registry, and a proxy."""
-import base64, http.server, json, os, select, socket, ssl, subprocess, threading, time, urllib.parse
+import base64, hashlib, http.server, json, os, select, socket, ssl, subprocess, threading, time, urllib.parse
 
 
 class Liar:
@@ -25,6 +25,16 @@ class Liar:
                 self.say(*lie)
 
             do_POST = do_GET
+
+            def do_HEAD(self):
+                """As real ones answer; under a lie of its own where there is one. "HEAD": None in LIES: knows none, as some."""
+                outer.seen.append((self.command, self.path, dict(self.headers), b""))
+                lie = outer.lies.get("HEAD " + self.path) or outer.lies.get("GET " + self.path, (404, {}, b""))
+                if "HEAD" in outer.lies or callable(lie):
+                    return self.say(501, {}, b"")
+                status, headers, body = lie
+                digest = {"Docker-Content-Digest": "sha256:" + hashlib.sha256(body).hexdigest()} if status == 200 else {}
+                self.say(status, dict(digest, **headers), b"")
 
             def say(self, status, headers, body):
                 self.send_response(status)
