@@ -124,6 +124,16 @@ static void take_bool(const struct line *l, const char *what, bool *out, const c
 		complain(l->conf, l->number, "%s: yes or no", what);
 }
 
+static void take_number(const struct line *l, const char *what, unsigned *out, uint64_t max, const char *in)
+{
+	uint64_t n;
+
+	if (text_u64(in, max, &n) && n)
+		*out = (unsigned)n;
+	else
+		complain(l->conf, l->number, "%s: a number from 1 to %u", what, (unsigned)max);
+}
+
 static void take_watchdog(struct line *l, const char *value)
 {
 	uint64_t s = 0;
@@ -160,6 +170,10 @@ static void take_key(struct line *l, const char *key, char *value)
 		complain(c, l->number, "console-lock: a hash as `openssl passwd -5` prints it; changes stay unlocked without one");
 	else if (!strcmp(key, "watchdog"))
 		take_watchdog(l, value);
+	else if (!strcmp(key, "read-group"))
+		take_number(l, key, &c->read_group, INT32_MAX, value);
+	else if (!strcmp(key, "metrics-port"))
+		take_number(l, key, &c->metrics_port, UINT16_MAX, value);
 	else if (!strcmp(key, "network")) {
 		char *save = NULL, *w;
 

@@ -31,6 +31,8 @@ struct board_conf {
 	bool is_exec;			/* `coracle exec` is allowed */
 	char lock[128];			/* of the console, lock.h; "": none */
 	unsigned watchdog_s;		/* 0: none */
+	unsigned read_group;		/* the gid that may read by the control socket, logs too, and nobody else but root; 0: none */
+	unsigned metrics_port;		/* of 127.0.0.1; 0: none */
 	bool is_console_set;		/* console= was given, so an empty list means none */
 	char console[BOARD_CONF_CONSOLES][48];	/* "-": the descriptors that PID 1 was started with */
 	unsigned console_len;

@@ -244,11 +244,12 @@ void boot(struct pid1 *p, int argc, char **argv)
 		plog("hostname: %s", strerror(errno));
 	find_cgroup(p);
 	signals(p);
-	p->control_fd = control_listen(CONTROL_PATH);
+	p->control_fd = control_listen(CONTROL_PATH, p->conf.read_group);
 	if (p->control_fd < 0)
 		plog("%s: %s; `coracle` will not work", CONTROL_PATH, strerror(-p->control_fd));
 	consoles(p);
 	p->helpers[HELPER_DHCPCD].is_wanted = p->is_board && p->conf.net == BOARD_NET_DHCP;
+	p->helpers[HELPER_METRICS].is_wanted = p->conf.metrics_port;
 	p->now_ms = text_now_ms();
 	board_begin(p);
 	/* Programs must not look into PID 1, nor PID 1's pages go to swap under pressure. */

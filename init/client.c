@@ -16,16 +16,19 @@
 #include "console.h"
 #include "text.h"
 
-int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd)
+int client_complain(const struct client_args *a, int ret, const struct control_reply *r)
 {
-	int ret = client_ask(a->socket, q, r, fd);
-
 	if (ret < 0)
 		fprintf(stderr, "coracle: %s: %s%s\n", a->socket, strerror(-ret), ret == -ENOENT ||
 			ret == -ECONNREFUSED ? "; is coracle-init PID 1 here? --socket names another" : "");
 	else if (r->code < 0)
 		fprintf(stderr, "coracle: %s\n", r->text);
 	return ret < 0 || r->code < 0;
+}
+
+int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd)
+{
+	return client_complain(a, client_ask(a->socket, q, r, fd), r);
 }
 
 int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd)
@@ -160,6 +163,8 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->is_saved = true;
 		else if (!strcmp(s, "--since") && i + 1 < argc)
 			a->since = argv[++i];
+		else if (!strcmp(s, "--listen"))
+			a->is_server = true;
 		else if (!strcmp(s, "--no-wait"))
 			a->is_quick = true;
 		else if (!strcmp(s, "--socket") && i + 1 < argc)

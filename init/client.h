@@ -20,6 +20,7 @@ struct client_args {
 	bool is_kernel;			/* log --kernel */
 	const char *source;		/* update: the archive, or NULL */
 	bool is_quick;			/* update, rollback: --no-wait */
+	bool is_server;			/* metrics --listen */
 	const char *socket;		/* control socket */
 };
 
@@ -30,7 +31,10 @@ int client_main(int argc, char **argv);
  * at most. The reply's texts end in NUL. */
 int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd);
 
-/* The same with the complaint written to stderr, also for a reply that says no. 0 or 1. */
+/* The same, and the connection stays: its descriptor. */
+int client_open(const char *path, const struct control_request *q, struct control_reply *r, int *fd);
+
+/* client_ask with the complaint written to stderr, also for a reply that says no. 0 or 1. */
 int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd);
 int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd);
 
@@ -47,7 +51,12 @@ int client_show_net(const struct client_args *a);
 int client_show_top(const struct client_args *a);
 int client_show_kernel(const struct client_args *a);
 int client_show_metrics(const struct client_args *a);
+void client_print_metrics(const struct status *s);
+int client_serve_metrics(const struct client_args *a);	/* to whoever connects to the listening socket on descriptor 0, for ever */
 int client_show_events(const struct client_args *a);	/* until PID 1 ends, or whoever reads */
+
+/* What went wrong with a question, on stderr: RET of client_ask, or what the reply says. 0 or 1. */
+int client_complain(const struct client_args *a, int ret, const struct control_reply *r);
 
 /* `status NAME`: the page of one unit. REASON: with what the client adds to it. */
 void client_show_unit(const struct status_unit *u, const char *reason);

@@ -10,7 +10,7 @@
 #include "client.h"
 #include "text.h"
 
-int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
+int client_open(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	const struct timeval limit = { .tv_sec = 5 };
@@ -43,12 +43,24 @@ int client_ask(const char *path, const struct control_request *q, struct control
 		ret = -EPROTO;
 	r->text[sizeof(r->text) - 1] = '\0';
 out:
-	close(s);
 	for (int i = 0; i < count; i++) {
 		if (got[i] >= 0 && (ret < 0 || !fd))
 			close(got[i]);
 		if (fd)
 			fd[i] = ret < 0 ? -1 : got[i];
 	}
+	if (ret == 0)
+		return s;
+	close(s);
 	return ret;
+}
+
+int client_ask(const char *path, const struct control_request *q, struct control_reply *r, int *fd)
+{
+	int s = client_open(path, q, r, fd);
+
+	if (s < 0)
+		return s;
+	close(s);
+	return 0;
 }

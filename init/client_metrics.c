@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `metrics`: PID 1's record and the cgroups as OpenMetrics text (the OpenMetrics specification, 1.0); and `events`: the record looked at
- * again and again, each change a line of JSON. Both are helpers beside PID 1, which hears nothing of them but one request for its record.
+ * `metrics`: PID 1's record and the cgroups as OpenMetrics text (the OpenMetrics specification, 1.0). A helper beside PID 1, which hears nothing
+ * of it but one request for its record.
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client.h"
 #include "health.h"
 #include "text.h"
 #include "unit.h"
-
-enum { LOOK_MS = 100 };
 
 static const struct family {
 	const char *name, *type, *help, *key;	/* key: of the cgroup, or NULL: see value() */
@@ -62,12 +59,8 @@ static void show_family(unsigned k, const struct status *s)
 	}
 }
 
-int client_show_metrics(const struct client_args *a)
+void client_print_metrics(const struct status *s)
 {
-	const struct status *s = client_status(a);
-
-	if (!s)
-		return 1;
 	for (unsigned k = 0; k < sizeof(families) / sizeof(families[0]); k++)
 		show_family(k, s);
 	printf("# TYPE coracle_up_seconds gauge\n# HELP coracle_up_seconds since PID 1 began\ncoracle_up_seconds %llu\n",
@@ -76,64 +69,16 @@ int client_show_metrics(const struct client_args *a)
 		"coracle_data_mounted %u\n", s->is_data_there != 0);
 	printf("# TYPE coracle_resets gauge\n# HELP coracle_resets resets in a row that count towards rescue\ncoracle_resets %u\n", s->resets);
 	printf("# EOF\n");
-	return 0;
 }
 
-static void event(const char *unit, const char *what, const char *is, const char *reason)
+int client_show_metrics(const struct client_args *a)
 {
-	struct timespec now;
-	char time[32];
+	const struct status *s;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	text_time(&now, time, sizeof(time));
-	printf("{\"time\":\"%s\",\"unit\":", time);
-	json_text(unit);
-	printf(",\"%s\":", what);
-	json_text(is);
-	printf(",\"reason\":");
-	json_text(reason);
-	printf("}\n");
-	fflush(stdout);
-}
-
-static void compare(const struct status *was, const struct status *is)
-{
-	for (uint32_t i = 0; i < is->count; i++) {
-		const struct status_unit *a = &was->unit[i], *b = &is->unit[i];
-		bool is_same = i < was->count && !strcmp(a->name, b->name);
-
-		if (!is_same && i < was->count && a->name[0])
-			event(a->name, "state", "gone", "");
-		if (b->name[0] && (!is_same || a->state != b->state || a->since_ms != b->since_ms))
-			event(b->name, "state", unit_state_name(b->state), b->reason);
-		if (b->name[0] && (is_same ? a->health : 0) != b->health)
-			event(b->name, "health", health_name(b->health), b->health_text);
-	}
-	if (was->power != is->power)
-		event("", "power", is->power == STATUS_POWER_OFF ? "poweroff" : "reboot", "");
-}
-
-int client_show_events(const struct client_args *a)
-{
-	static struct status was, is;
-	struct control_reply r;
-	uint32_t seen = 0;
-	int fd, ret = 0;
-
-	if (client_command(a, CONTROL_STATUS, "", &r, &fd))
-		return 1;
-	/* The record stays mapped here: looking costs PID 1 nothing. It ends with PID 1: then it no longer changes, and the socket is gone. */
-	for (unsigned n = 0; ret == 0 && !ferror(stdout); n++) {
-		ret = status_copy(fd, &is);
-		if (ret == 0 && is.sequence != seen) {
-			compare(&was, &is);
-			was = is;
-			seen = is.sequence;
-		}
-		usleep(LOOK_MS * 1000);
-		if (n % 50 == 49 && client_command(a, CONTROL_STATUS, "", &r, NULL))
-			ret = 1;
-	}
-	close(fd);
-	return ret != 0;
+	if (a->is_server)
+		return client_serve_metrics(a);
+	s = client_status(a);
+	if (s)
+		client_print_metrics(s);
+	return !s;
 }

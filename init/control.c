@@ -22,7 +22,9 @@
 #include "text.h"
 #include "update_run.h"
 
-int control_listen(const char *path)
+enum { GROUPS_MAX = 64 };
+
+int control_listen(const char *path, unsigned group)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -32,8 +34,8 @@ int control_listen(const char *path)
 		return -errno;
 	text_copy(a.sun_path, sizeof(a.sun_path), path);
 	unlink(path);
-	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && chmod(path, 0666) == 0 &&
-	    listen(fd, CONTROL_CLIENTS) == 0)
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && chmod(path, group ? 0660 : 0666) == 0 &&
+	    (!group || chown(path, 0, group) == 0) && listen(fd, CONTROL_CLIENTS) == 0)
 		return fd;
 	ret = -errno;
 	close(fd);
@@ -165,18 +167,36 @@ static int give_record(struct pid1 *p, const struct control_request *q, struct c
 	return p->units[i].record_fd;
 }
 
-static int serve(struct pid1 *p, const struct control_request *q, bool is_root, struct control_reply *r, int *pidfd)
+/* Root, or of the group that may read logs too, by what the kernel says of the peer. */
+static bool is_reader(const struct pid1 *p, int fd, const struct ucred *cred)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+	gid_t wanted = p->conf.read_group;
+
+	if (!wanted || cred->uid == 0 || cred->gid == wanted)
+		return cred->uid == 0 || wanted;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (unsigned i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == wanted)
+			return true;
+	return false;
+}
+
+static int serve(struct pid1 *p, const struct control_request *q, int client, const struct ucred *cred, struct control_reply *r,
+	int *pidfd)
 {
 	int i;
 
-	if (q->command >= CONTROL_START && q->command <= CONTROL_EXEC && !is_root)
+	if (q->command >= CONTROL_START && q->command <= CONTROL_EXEC && cred->uid != 0)
 		return refuse(r, -EPERM, "%s", "only root may change something here");
 	switch (q->command) {
 	case CONTROL_STATUS:
 		return p->status_read_fd;
 	case CONTROL_LOGS:
-		if (!is_root)
-			return refuse(r, -EPERM, "%s", "logs are for root");
+		if (!is_reader(p, client, cred))
+			return refuse(r, -EPERM, "%s", "logs are for root and read-group= of board.conf");
 		if (!q->name[0])
 			return p->log_read_fd;
 		i = unit_of(p, q->name, r);
@@ -214,6 +234,10 @@ static int serve(struct pid1 *p, const struct control_request *q, bool is_root, 
 			return refuse(r, -EAGAIN, "%s", "no place for another job; try again");
 		snprintf(r->text, sizeof(r->text), "looking at %s/coracle-init; `log` says what comes of it", p->bin_dir);
 		return -1;
+	case CONTROL_EVENTS:
+		if (events_add(p, client))
+			return p->status_read_fd;
+		return refuse(r, -EBUSY, "%s", "as many read events as there may; end one of them");
 	case CONTROL_NETWORK:
 		board_net_changed(p, q->text);
 		return -1;
@@ -240,8 +264,12 @@ void control_serve(struct pid1 *p, unsigned i)
 		q.name[sizeof(q.name) - 1] = '\0';
 		q.text[sizeof(q.text) - 1] = '\0';
 		getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-		fd[0] = serve(p, &q, cred.uid == 0, &r, &fd[1]);
+		fd[0] = serve(p, &q, c->fd, &cred, &r, &fd[1]);
 		answer(c, &r, fd);
+		if (q.command == CONTROL_EVENTS && fd[0] >= 0) {
+			c->fd = -1;	/* the stream's now */
+			return;
+		}
 	} else if (n > 0) {
 		refuse(&r, -EPROTO, "%s", "not a request of this version: are coracle and PID 1 of one build?");
 		answer(c, &r, fd);

@@ -2,7 +2,8 @@
 /*
  * The control socket: /run/coracle/control, SOCK_SEQPACKET, one fixed-size
  * request and one fixed-size reply, which may carry a descriptor (a read-only
- * status record or log ring; two for EXEC). Whoever is not uid 0 may look, not change.
+ * status record or log ring; two for EXEC). Whoever is not uid 0 may look, not change; with
+ * read-group= of board.conf its members may look at more, others at nothing.
  */
 #ifndef CORACLE_CONTROL_H
 #define CORACLE_CONTROL_H
@@ -30,6 +31,7 @@ enum control_command {
 	CONTROL_ROLLBACK,	/* name */
 	CONTROL_NETWORK,	/* text: what happened; pulls that failed are tried again now */
 	CONTROL_EXEC,		/* name -> run record, pidfd of the program; the text is its cgroup */
+	CONTROL_EVENTS,		/* -> status record, and the connection stays: events.h */
 };
 
 struct control_request {
@@ -47,8 +49,8 @@ struct control_reply {
 
 struct pid1;
 
-/* PID 1: makes the socket. A descriptor or -errno. Before the named line. */
-int control_listen(const char *path);
+/* PID 1: makes the socket, for everyone, or with GROUP not 0 for root and that group. A descriptor or -errno. Before the named line. */
+int control_listen(const char *path, unsigned group);
 
 /* PID 1: accepts whoever waits, drops the longest idle one where all places are taken. */
 void control_accept(struct pid1 *p);

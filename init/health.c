@@ -63,11 +63,14 @@ const char *health_name(unsigned health)
 static void publish(struct pid1 *p, unsigned i, enum health health)
 {
 	struct status_unit *s = &p->status->unit[i];
+	bool is_new = s->health != health;
 
 	status_begin(p->status);
 	s->health = health;
 	text_printable(s->health_text, sizeof(s->health_text), p->units[i].health.text);
 	status_end(p->status);
+	if (is_new)
+		events_say(p, EVENT_HEALTH, (int)i, health, s->health_text);
 }
 
 static void merged(const struct unit *u, struct unit_health *out)

@@ -6,11 +6,16 @@
  */
 #include "helper.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +26,7 @@
 #include "spawn.h"
 #include "text.h"
 
-enum { AGAIN_FIRST_MS = 200, AGAIN_CAP_MS = 10000, LOGGER_CAP_MS = 500, SHORT_LIFE_MS = 10000 };
+enum { AGAIN_FIRST_MS = 200, AGAIN_CAP_MS = 10000, LOGGER_CAP_MS = 500, SHORT_LIFE_MS = 10000, METRICS_BACKLOG = 8, NOBODY = 65534 };
 
 struct helper_child {
 	struct pid1 *pid1;
@@ -30,7 +35,8 @@ struct helper_child {
 
 static const char *helper_name(unsigned which)
 {
-	return which == HELPER_LOGGER ? "logger" : which == HELPER_SAVER ? "saver" : which == HELPER_DHCPCD ? "dhcpcd" : "console";
+	return which == HELPER_LOGGER ? "logger" : which == HELPER_SAVER ? "saver" : which == HELPER_DHCPCD ? "dhcpcd" :
+		which == HELPER_METRICS ? "metrics" : "console";
 }
 
 static int run_dhcpcd(const struct pid1 *p)
@@ -76,6 +82,28 @@ static int run_console(const struct pid1 *p, const char *dev)
 	return spawn_exec(path, argv);
 }
 
+/* The exporter is handed the socket it answers on as descriptor 0, and the ids of nobody; its exit status says what failed before that. */
+static int run_metrics(const struct pid1 *p)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)p->conf.metrics_port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	gid_t group = p->conf.read_group ? p->conf.read_group : NOBODY;
+	char *argv[] = { "coracle-bundle", "client", "metrics", "--listen", NULL };
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+	char path[192];
+
+	/* lo may not be up yet. */
+	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, METRICS_BACKLOG) < 0 || dup2(fd, 0) < 0)
+		return errno;
+	close(fd);
+	if (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return errno;
+	snprintf(path, sizeof(path), "%s/coracle-bundle", p->bin_dir);
+	return spawn_exec(path, argv);
+}
+
 static int helper_child(void *arg)
 {
 	const struct helper_child *c = arg;
@@ -86,6 +114,8 @@ static int helper_child(void *arg)
 		return saver_run(c->pid1);
 	if (c->which == HELPER_DHCPCD)
 		return run_dhcpcd(c->pid1);
+	if (c->which == HELPER_METRICS)
+		return run_metrics(c->pid1);
 	return run_console(c->pid1, c->pid1->conf.console[c->which - HELPER_CONSOLE]);
 }
 
@@ -176,6 +206,9 @@ void helper_close_others(struct pid1 *p)
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		if (p->clients[i].fd >= 0)
 			close(p->clients[i].fd);
+	for (unsigned i = 0; i < EVENTS_READERS; i++)
+		if (p->readers[i].fd > 0)
+			close(p->readers[i].fd);
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		if (p->jobs[i].kind == JOB_FREE)
 			continue;

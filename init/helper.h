@@ -2,7 +2,7 @@
 /*
  * Helpers: small processes of PID 1's own that run as long as the board does
  * and are started again when they end: the logger, a console per serial line,
- * dhcpcd. What ends at once is started again at growing intervals.
+ * dhcpcd, the exporter of metrics. What ends at once is started again at growing intervals.
  */
 #ifndef CORACLE_HELPER_H
 #define CORACLE_HELPER_H
@@ -13,7 +13,7 @@
 
 #include "board_conf.h"
 
-enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
+enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_METRICS, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
 
 struct helper {
 	bool is_wanted;

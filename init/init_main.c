@@ -40,8 +40,10 @@ static int exec_client(int argc, char **argv)
 		word[i + 1] = argv[i];
 	path[n < 0 ? 0 : n] = '\0';
 	slash = strrchr(path, '/');
-	memcpy(slash ? slash + 1 : path, name, sizeof(name));
-	execv(path, word);
+	if (slash) {
+		memcpy(slash + 1, name, sizeof(name));
+		execv(path, word);
+	}
 	fprintf(stderr, "coracle: %s: %s\n", path, strerror(errno));
 	return 1;
 }

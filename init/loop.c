@@ -26,9 +26,9 @@
 #include "text.h"
 #include "update_run.h"
 
-enum { POLL_MAX = 3 + CONTROL_CLIENTS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
+enum { POLL_MAX = 3 + CONTROL_CLIENTS + EVENTS_READERS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
-enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_HEALTH, SOURCE_DHCPCD };
+enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_HEALTH, SOURCE_DHCPCD, SOURCE_READER };
 
 struct polled {
 	struct pollfd fd[POLL_MAX];
@@ -56,6 +56,8 @@ static void gather(struct pid1 *p, struct polled *s)
 	add(s, p->dhcpcd_err.fd, SOURCE_DHCPCD, 0);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		add(s, p->clients[i].fd, SOURCE_CLIENT, i);
+	for (unsigned i = 0; i < EVENTS_READERS; i++)
+		add(s, p->readers[i].fd > 0 ? p->readers[i].fd : -1, SOURCE_READER, i);
 	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		if (p->jobs[i].kind == JOB_FREE)
 			continue;
@@ -159,6 +161,10 @@ static void dispatch(struct pid1 *p, const struct polled *s)
 			break;
 		case SOURCE_HEALTH:
 			health_hear(p, i);
+			break;
+		case SOURCE_READER:
+			if (p->readers[i].fd == s->fd[k].fd)
+				events_hear(p, i);
 			break;
 		case SOURCE_DHCPCD:
 			lines_hear(&p->dhcpcd_err, "dhcpcd");

@@ -13,6 +13,7 @@
 #include "board_conf.h"
 #include "config.h"
 #include "control.h"
+#include "events.h"
 #include "health.h"
 #include "helper.h"
 #include "job_run.h"
@@ -78,6 +79,11 @@ struct client {
 	uint64_t since_ms;
 };
 
+struct reader {
+	int fd;				/* of events; 0: free */
+	uint32_t lost;			/* records since the last that it got */
+};
+
 struct pid1 {
 	struct board_conf conf;
 	bool is_board;			/* not in namespaces on a host */
@@ -91,6 +97,7 @@ struct pid1 {
 	bool is_reexec_due;
 	int signal_fd, control_fd, console_fd;
 	struct client clients[CONTROL_CLIENTS];
+	struct reader readers[EVENTS_READERS];
 	struct job jobs[JOBS_MAX];
 	struct helper helpers[HELPERS];
 	struct lines dhcpcd_err;

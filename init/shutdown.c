@@ -39,6 +39,7 @@ void shutdown_begin(struct pid1 *p, int power, const char *why)
 	status_begin(p->status);
 	p->status->power = (uint32_t)power;
 	status_end(p->status);
+	events_say(p, EVENT_POWER, -1, (uint32_t)power, why);
 	if (!is_first)
 		return;
 	if (!p->reset_why[0])

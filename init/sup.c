@@ -83,6 +83,8 @@ void sup_event(struct pid1 *p, unsigned i, enum unit_event event)
 	if (is_new && u->state != UNIT_WAITING)
 		plog("unit %s: %s%s%s", u->entry.name, unit_state_name(u->state),
 			s->reason[0] ? ": " : "", s->reason);
+	if (is_new)
+		events_say(p, EVENT_STATE, (int)i, u->state, s->reason);
 	sup_act(p, i, step.action);
 
 	status_begin(p->status);

@@ -215,6 +215,7 @@ void sup_drop_gone(struct pid1 *p)
 		if (!u->is_used || !u->is_gone || u->state != UNIT_INACTIVE || u->is_dirty)
 			continue;
 		plog("unit %s: gone", u->entry.name);
+		events_say(p, EVENT_GONE, (int)i, 0, "");
 		drop(p, i);
 	}
 }

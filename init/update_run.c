@@ -279,13 +279,17 @@ void update_event(struct pid1 *p, unsigned i, enum update_event e)
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
 	struct update_step step = update_step(x->state, e);
+	bool is_new = step.next != x->state;
 
-	if (step.next != x->state) {
+	if (is_new) {
 		x->state = step.next;
 		x->since_ms = p->now_ms;
 		if (x->state != UPDATE_IDLE)
 			plog("unit %s: update %s%s%s", u->entry.name, update_state_name(x->state), x->digest[0] ? " " : "", x->digest);
 	}
+	publish(p, i);
+	if (is_new)
+		events_say(p, EVENT_UPDATE, (int)i, x->state, x->state == UPDATE_IDLE ? x->why : x->digest);
 	act(p, i, step.action, e);
 	publish(p, i);
 }

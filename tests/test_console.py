@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: MIT
 """The prompt and the client, in PID 1 in namespaces on this host: help, history, completion, the page of a unit, top, events, metrics, the
 passphrase, factory reset, and what a bad line or a lying terminal can do."""
+import errno
 import json
+import os
+import pathlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 
 import pexpect
 import pytest
 
+import init_kit
+
 PROMPT = "coracle> "
+INACTIVE, RUNNING = 0, 6        # enum unit_state
 # `openssl passwd -5 -salt abcdefgh 'correct horse'`
 LOCK = "$5$abcdefgh$ruMep1ijHnJPZbETDNiumskxcX3kN4lzZd5VlsqE7eB"
 
@@ -152,6 +160,130 @@ def test_events_are_a_stream_of_json(board):
         reader.kill()
         reader.wait()
     assert events()[-1]["power"] == "poweroff" if "power" in events()[-1] else True
+
+
+EVENT = "<6I2q64s384s"         # struct control_event of init/events.h
+
+
+class Reader:
+    """A connection that asked for events and reads when it is told to."""
+
+    def __init__(self, board):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.s.settimeout(20)
+        self.s.connect(board.socket())
+        self.s.send(struct.pack("<II64s128s", 0x4c544e43, 14, b"", b""))
+        reply, fds, _, _ = socket.recv_fds(self.s, 1024, 1)
+        self.code, = struct.unpack_from("<i", reply, 4)
+        for fd in fds:
+            os.close(fd)
+
+    def read(self, until):
+        """(lost, unit, value) of each record, until UNTIL(record) is true."""
+        got = []
+        while not got or not until(got[-1]):
+            magic, kind, value, sequence, lost, _, _, _, unit, reason = struct.unpack(EVENT, self.s.recv(1024))
+            assert magic == 0x544e5645
+            got.append((lost, unit.rstrip(b"\0").decode(), kind, value, reason.rstrip(b"\0").decode()))
+        return got
+
+
+def test_a_slow_reader_of_events_loses_its_place_and_not_the_count(board):
+    board.unit("app", "exit", 0, is_enabled=0, restart=init_kit.NO)
+    board.unit("last", "say", "x", is_enabled=0)
+    board.start()
+    board.wait_state("last", "inactive")
+    fast, slow = Reader(board), Reader(board)
+    assert fast.code == slow.code == 0
+    all_of_it = []
+    for _ in range(25):
+        board.coracle("start", "app")
+        all_of_it += fast.read(lambda e: e[3] == INACTIVE)
+    assert len(all_of_it) > 100 and not any(e[0] for e in all_of_it)
+    board.status()                                        # answered once the last event went to all
+    first = []
+    slow.s.setblocking(False)
+    try:
+        while True:
+            first += slow.read(lambda e: True)
+    except BlockingIOError:
+        pass
+    slow.s.settimeout(20)
+    board.coracle("start", "last")
+    rest = slow.read(lambda e: e[3] == RUNNING)
+    assert first == all_of_it[:len(first)] and 10 < len(first) < len(all_of_it)        # from the beginning, without a hole
+    assert rest[0][0] == len(all_of_it) - len(first) and {e[1] for e in rest} == {"last"}
+    assert board.status("last")["state"] == "running"
+
+    more = [Reader(board) for _ in range(3)]
+    assert [r.code for r in more] == [0, 0, -errno.EBUSY]
+    more[0].s.close()
+    board.wait(lambda: Reader(board).code == 0, "a place that is free again")
+
+
+def test_events_go_on_over_a_reexec(board):
+    board.unit("app", "say", "x")
+    board.start()
+    board.wait_state("app", "running")
+    reader = Reader(board)
+    board.coracle("reexec")
+    board.wait(lambda: "goes on from the one before" in board.log(), "reexec")
+    board.coracle("stop", "app")
+    assert reader.read(lambda e: e[3] == INACTIVE)[-1][4] == "stopped"
+
+
+def test_a_group_may_read_and_only_root_may_change(board):
+    board.unit("app", "say", "hi there")
+    board.conf(data_dir=str(board.data), console="none", hostname="bench", read_group=4242)
+    board.start()
+    board.wait_state("app", "running")
+    # The socket in PID 1's namespace is reached by a path that only root may walk.
+    inside = ["nsenter", "-t", str(board.pid), "-m", "-p", "--", "setpriv", "--reuid", "12345", "--clear-groups"]
+    ask = lambda gid, *words, groups="": subprocess.run(
+        inside[:-1] + (["--groups", groups] if groups else ["--clear-groups"]) + ["--regid", str(gid), board.bin / "coracle", *words],
+        capture_output=True, text=True)
+    for gid, groups in ((4242, ""), (100, "4242")):
+        assert "running" in ask(gid, "status", groups=groups).stdout
+        assert "hi there" in ask(gid, "logs", "app", groups=groups).stdout
+        p = ask(gid, "stop", "app", groups=groups)
+        assert p.returncode == 1 and "only root" in p.stderr
+    p = ask(100, "status")
+    assert p.returncode == 1 and "Permission denied" in p.stderr
+    assert board.state("app") == "running"
+    board.coracle("stop", "app")
+
+
+def test_metrics_on_a_port_of_loopback(board):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    board.unit("app", "say", "x")
+    board.conf(data_dir=str(board.data), console="none", hostname="bench", metrics_port=port)
+    board.start()
+    board.wait_state("app", "running")
+
+    def http(request, timeout=10):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout) as s:
+                s.sendall(request)
+                data = b""
+                while part := s.recv(65536):
+                    data += part
+            return data
+        except ConnectionError:
+            return b""
+    got = board.wait(lambda: http(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"), "answer")
+    head, body = got.split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"Content-Type: application/openmetrics-text; version=1.0.0" in head
+    assert b'coracle_unit_up{unit="app"} 1\n' in body and body.endswith(b"# EOF\n")
+    assert http(b"HEAD /metrics HTTP/1.1\r\n\r\n").split(b"\r\n\r\n")[1] == b""
+    assert http(b"GET /etc/passwd HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404 ")
+    assert http(b"POST /metrics HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 405 ")
+    assert http(b"\0" * 5000) == http(b"GET / HTTP/1.1\r\n") == b""         # too long; and one that never ends its head
+    pid = next(c for c in board.children() if board.comm(c) == "metrics")
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    assert "Uid:\t65534\t65534\t65534\t65534" in status and "NoNewPrivs:\t1" in status
+    os.kill(pid, signal.SIGKILL)                          # a helper: it comes back
+    board.wait(lambda: b"# EOF" in http(b"GET /metrics HTTP/1.1\r\n\r\n"), "again")
 
 
 def test_changes_wait_for_the_passphrase(prompt):

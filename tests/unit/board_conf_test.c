@@ -31,8 +31,10 @@ static void every_key(void **state)
 	(void)state;
 	board_conf_parse(&c, "# a board\n\nhostname=pump-3\n data-label = data \r\nunits=/u\nhost=yes\n"
 		"network=static eth0 10.0.2.15/24 10.0.2.2\ndns=10.0.2.3\ndns=9.9.9.9\n"
-		"console=ttyS0\nconsole=/dev/ttyAMA0\ndata-dir=/x");
+		"console=ttyS0\nconsole=/dev/ttyAMA0\ndata-dir=/x\nread-group=30\nmetrics-port=9100");
 	assert_int_equal(c.errors, 0);
+	assert_int_equal(c.read_group, 30);
+	assert_int_equal(c.metrics_port, 9100);
 	assert_string_equal(c.hostname, "pump-3");
 	assert_string_equal(c.data_label, "data");
 	assert_string_equal(c.data_dir, "/x");
