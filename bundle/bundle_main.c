@@ -9,9 +9,9 @@
 #include "config.h"
 #include "crc.h"
 
-/* The linker puts the first in the place of zlib's own (--wrap), which is the second; without that, neither is called. */
+/* The linker puts the first in the place of zlib's own (--wrap), which is the second. */
 uLong __wrap_crc32(uLong crc, const Bytef *at, uInt len);
-uLong __real_crc32(uLong crc, const Bytef *at, uInt len) __attribute__((weak));
+uLong __real_crc32(uLong crc, const Bytef *at, uInt len);
 
 uLong __wrap_crc32(uLong crc, const Bytef *at, uInt len)
 {
