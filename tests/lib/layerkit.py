@@ -29,7 +29,8 @@ def link_program(name, sources, config=BUILD, fetches=False):
         subprocess.run([BUILD / "deps/bin/musl-gcc", "-static-pie", "-std=c11", "-Os", "-g", "-fPIE", "-D_GNU_SOURCE",
                         "-DMBEDTLS_CONFIG_FILE=\"coracle_mbedtls_config.h\"", "-I%s" % config, "-I%s" % BUILD,
                         *("-I%s" % (ROOT / d) for d in ("lib", "init", "bundle", "fetch")), "-I%s" % (BUILD / "deps/include"),
-                        "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources, "-Wl,--start-group", *archives, *LIBS,
+                        "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources,
+                        *(["-Wl,--wrap=crc32"] if ROOT / "bundle/bundle_main.c" in sources else []), "-Wl,--start-group", *archives, *LIBS,
                         *(["-lcurl"] if fetches else []), "-Wl,--end-group"], check=True)
         os.replace(own, out)
     return out
