@@ -96,6 +96,13 @@ menuconfig:
 defconfig:
 	$(PYTHON) deps/kconfig.py defconfig
 
+# What makes bundles, by the hash of its sources: a bundle's name covers it.
+$(B)/generator.h: $(sort $(wildcard bundle/*.[ch] lib/*.[ch])) deps/lock $(B)/config.h
+	mkdir -p $(@D)
+	(for f in $^; do cat $$f; done) | sha256sum | sed 's/^\(.\{32\}\).*/#define BUNDLE_GENERATOR "\1"/' > $@.new
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(B)/bundle/bundle_make.o: $(B)/generator.h
+
 $(B)/%.o: %.c $(B)/config.h $(B)/deps.stamp
 	mkdir -p $(@D)
 	echo "CC $(TARGET) $<"

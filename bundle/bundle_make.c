@@ -18,11 +18,14 @@
 #include "bundle_layers.h"
 #include "compile_inner.h"
 #include "file.h"
+#include "generator.h"
 #include "id_range.h"
 #include "image_config.h"
 #include "image_user.h"
+#include "layer_check.h"
 #include "oci_config.h"
 #include "rootfs_mount.h"
+#include "seal.h"
 #include "sha256.h"
 
 struct make {
@@ -60,10 +63,9 @@ static int find_layers(struct make *m)
 		int r;
 
 		chain = store_chain(i ? &chain : NULL, &m->image->diff_id[i]);
-		r = store_layer_find(m->in->store, &chain, m->layers.layer[m->image->diff_ids - 1 - i]);
+		r = layer_check_use(m->in->store, &chain, m->layers.layer[m->image->diff_ids - 1 - i], m->e);
 		if (r < 0)
-			return err_set(m->e, r, "%s: layer %u (%s) is not in the store: pull the image again", m->layers.image, i,
-				digest_text(&chain).text);
+			return err_prefix(m->e, r, "%s: layer %u (%s)", m->layers.image, i, digest_text(&chain).text);
 	}
 	m->layers.count = m->image->diff_ids;
 	return 0;
@@ -297,21 +299,26 @@ int bundle_make(const struct bundle_make *in, struct record_build *out, struct b
 void bundle_make_id(const struct digest *digest, struct span unit_bytes, char out[BUNDLE_ID_LEN + 1])
 {
 	struct digest_text text = digest_text(digest);
-	char format[16];
 	struct digest sum;
 	struct sha256 h;
 
-	snprintf(format, sizeof(format), "%u", RECORD_FORMAT);
 	sha256_begin(&h);
 	sha256_add(&h, text.text, strlen(text.text));
 	sha256_add(&h, unit_bytes.at, unit_bytes.len);
-	sha256_add(&h, format, strlen(format));
+	sha256_add(&h, BUNDLE_GENERATOR, strlen(BUNDLE_GENERATOR));
 	sum = sha256_end(&h);
 	for (int i = 0; i < BUNDLE_ID_LEN / 2; i++)
 		snprintf(out + 2 * i, 3, "%02x", sum.sha256[i]);
 }
 
-int bundle_make_own(struct bundle_make *m, const char *store_dir, const char *folder, struct span unit_bytes, struct record_build *out,
+static int make_spare_dir(struct err *e)
+{
+	bool is_there = (mkdir("/run/coracle", 0755) == 0 || errno == EEXIST) && (mkdir(BUNDLE_SPARE_DIR, 0755) == 0 || errno == EEXIST);
+
+	return is_there ? 0 : err_sys(e, errno, BUNDLE_SPARE_DIR);
+}
+
+int bundle_make_own(struct bundle_make *m, const char *store_dir, bool is_spare, struct span unit_bytes, struct record_build *out,
 	struct bundle_told *told, struct err *e)
 {
 	char store_path[PATH_MAX], path[PATH_MAX + BUNDLE_ID_LEN + 16], id[BUNDLE_ID_LEN + 1];
@@ -320,13 +327,15 @@ int bundle_make_own(struct bundle_make *m, const char *store_dir, const char *fo
 	if (!realpath(store_dir, store_path))
 		return err_sys(e, errno, "%s", store_dir);
 	bundle_make_id(m->digest, unit_bytes, id);
-	if (folder)
-		snprintf(path, sizeof(path), "%s/%s", folder, id);
+	/* What a key vouches for is not read from where others may have written. */
+	is_spare |= store_seal(m->store)->is_there;
+	if (is_spare)
+		snprintf(path, sizeof(path), BUNDLE_SPARE_DIR "/%s", id);
 	else
 		snprintf(path, sizeof(path), "%s/bundles/%s", store_path, id);
 	m->store_path = store_path;
 	m->bundle = path;
-	r = folder ? 0 : file_make_dirs(store_fd(m->store), "bundles", 0755, e);
+	r = is_spare ? make_spare_dir(e) : file_make_dirs(store_fd(m->store), "bundles", 0755, e);
 	r = r < 0 ? r : bundle_make(m, out, told, e);
 	m->store_path = m->bundle = NULL;
 	return r;

@@ -29,12 +29,15 @@ struct bundle_told {
  * image or unit ask for what cannot be; else the disk. Blocks on it. Changes the working directory. */
 int bundle_make(const struct bundle_make *m, struct record_build *out, struct bundle_told *told, struct err *e);
 
-/* The same in FOLDER/ID, the id being that of image and unit; FOLDER NULL: the store's own bundles/, which is made. Fills the paths of M. STORE_DIR: as
+/* Where a bundle is made when the disk takes no new directory, and where the store has a key (bundle/seal.h): gone with the power, and made again after it. */
+#define BUNDLE_SPARE_DIR "/run/coracle/bundles"
+
+/* The same in the store's own bundles/, which is made, or in BUNDLE_SPARE_DIR; its name is the id of image and unit. Fills the paths of M. STORE_DIR: as
  * store_open took it. */
-int bundle_make_own(struct bundle_make *m, const char *store_dir, const char *folder, struct span unit_bytes, struct record_build *out,
+int bundle_make_own(struct bundle_make *m, const char *store_dir, bool is_spare, struct span unit_bytes, struct record_build *out,
 	struct bundle_told *told, struct err *e);
 
-/* First 32 hex digits of sha256(digest text, unit file bytes, record format). */
+/* First 32 hex digits of sha256(digest text, unit file bytes, hash of the sources that make bundles): another program never takes up what this one made. */
 enum { BUNDLE_ID_LEN = 32 };
 void bundle_make_id(const struct digest *digest, struct span unit_bytes, char out[BUNDLE_ID_LEN + 1]);
 

@@ -48,7 +48,7 @@ static int read_unit(const struct options *o, struct unit_file **u, struct err *
 	static const char plain[] = "[Container]\nImage=localhost/image\n";
 
 	if (o->unit)
-		return unit_file_read(u, o->unit, NULL, NULL, NULL, e);
+		return unit_file_read(u, o->unit, NULL, NULL, NULL, NULL, e);
 	return unit_file_new(u, span_str(plain), "container.container", NULL, e);
 }
 

@@ -107,22 +107,17 @@ static int take_slot(const struct options *o, struct store *store, struct err *e
 	return r;
 }
 
-/* Where a bundle is made when the disk takes no new directory: gone with the power, and made again after it. */
-#define SPARE_DIR "/run/coracle/bundles"
-
 static int make(const struct options *o, struct store *store, const struct unit_file *unit, struct span bytes, struct record_build *record,
 	struct bundle_told *told, struct err *e)
 {
 	struct bundle_make m = { .store = store, .digest = &o->digest, .unit = unit, .may_lack_files = true };
-	int r = bundle_make_own(&m, o->store, NULL, bytes, record, told, e);
+	int r = bundle_make_own(&m, o->store, false, bytes, record, told, e);
 
 	if (r != -ENOSPC && r != -EDQUOT && r != -EROFS)
 		return r;
-	compile_note("%s; the bundle is made in " SPARE_DIR " instead", e->text);
+	compile_note("%s; the bundle is made in " BUNDLE_SPARE_DIR " instead", e->text);
 	e->text[0] = '\0';
-	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(SPARE_DIR, 0755) < 0 && errno != EEXIST))
-		return err_sys(e, errno, SPARE_DIR);
-	return bundle_make_own(&m, o->store, SPARE_DIR, bytes, record, told, e);
+	return bundle_make_own(&m, o->store, true, bytes, record, told, e);
 }
 
 /* Which key let the image in: told again when a unit starts from disk, without a pull before it. */
@@ -148,7 +143,7 @@ static int prepare(const struct options *o, struct bundle_told *told, struct job
 
 	if (!record)
 		return err_sys(e, ENOMEM, "prepare %s", o->name);
-	r = unit_file_read(&unit, o->unit, &bytes, &len, NULL, e);
+	r = unit_file_read(&unit, o->unit, o->store, &bytes, &len, NULL, e);
 	/* -ENOENT means a missing image to our caller. */
 	if (r == -ENOENT)
 		r = -EAGAIN;

@@ -101,13 +101,13 @@ static int preflight(const struct options *o, struct store *store, struct err *e
 	int r = record ? 0 : err_sys(e, ENOMEM, "stage %s", o->name);
 
 	if (r == 0)
-		r = unit_file_read(&unit, o->unit, &bytes, &len, NULL, e);
+		r = unit_file_read(&unit, o->unit, o->store, &bytes, &len, NULL, e);
 	/* -ENOENT means a missing image to our caller. */
 	if (r == -ENOENT)
 		r = -EAGAIN;
 	m.unit = unit;
 	if (r == 0)
-		r = bundle_make_own(&m, o->store, NULL, span_of(bytes, len), record, &told, e);
+		r = bundle_make_own(&m, o->store, false, span_of(bytes, len), record, &told, e);
 	unit_file_free(unit);
 	free(bytes);
 	free(record);

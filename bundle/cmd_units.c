@@ -138,7 +138,7 @@ int cmd_units(int argc, char **argv)
 	}
 	if (o.table_fd >= 0)
 		device_id_publish(o.store);
-	units_compile(t, o.dirs, o.count, store, &notices);
+	units_compile(t, o.dirs, o.count, store, o.store, &notices);
 	store_close(store);
 	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
 	free(t);

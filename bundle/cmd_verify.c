@@ -2,13 +2,18 @@
 /* `coracle-bundle verify`: every image against its digests, every layer against the list recorded while it was unpacked. Changes nothing. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "file.h"
-#include "layer_list.h"
+#include "job.h"
+#include "layer_check.h"
+#include "quadlet.h"
 #include "store.h"
 
 enum { LOCK_MS = 10000 };
@@ -32,27 +37,6 @@ static int verify_image(void *to, const struct digest *d)
 	return 0;
 }
 
-/* What differs is said by layer_list_verify; here: what keeps it from being compared. */
-static long compare(struct verify *v, const char *name, struct err *e)
-{
-	char path[64], prefix[64];
-	long wrong;
-	int layer, list;
-
-	snprintf(path, sizeof(path), "layers/%s", name);
-	snprintf(prefix, sizeof(prefix), "layer %s: ", name);
-	layer = file_open_beneath(store_fd(v->store), path, O_RDONLY | O_DIRECTORY, 0);
-	if (layer < 0)
-		return err_sys(e, -layer, "%s", path);
-	snprintf(path, sizeof(path), "layers/list/%s", name);
-	list = file_open_beneath(store_fd(v->store), path, O_RDONLY | O_NONBLOCK, 0);
-	wrong = list < 0 ? err_sys(e, -list, "%s", path) : layer_list_verify(layer, list, stdout, prefix, e);
-	if (list >= 0)
-		close(list);
-	close(layer);
-	return wrong;
-}
-
 static void close_lock(int lock)
 {
 	if (lock >= 0)
@@ -74,7 +58,7 @@ static int verify_layer(void *to, const struct digest *chain)
 	struct err e = { "" };
 	long wrong;
 	/* So that gc does not take it away under our eyes; a disk that is read-only has no gc either. */
-	int lock = store_lock(v->store, false, LOCK_MS, NULL);
+	int lock = store_lock(v->store, false, LOCK_MS, NULL), r;
 
 	v->layers++;
 	if (!is_indexed(v->store, chain)) {
@@ -82,13 +66,15 @@ static int verify_layer(void *to, const struct digest *chain)
 		close_lock(lock);
 		return 0;
 	}
-	if (store_layer_read(v->store, chain, &l) < 0) {
+	r = store_layer_read(v->store, chain, &l);
+	if (r < 0) {
 		close_lock(lock);
-		printf("layer of chain %s: its index entry or its directory is damaged: pull its image again\n", digest_text(chain).text);
+		printf("layer of chain %s: %s: pull its image again\n", digest_text(chain).text, r == -EKEYREJECTED ?
+			"its index entry was not written under this board's key" : "its index entry or its directory is damaged");
 		v->wrong++;
 		return 0;
 	}
-	wrong = compare(v, l.name, &e);
+	wrong = layer_check(v->store, &l, stdout, &e);
 	close_lock(lock);
 	if (wrong < 0)
 		printf("layer %s: %s\n", l.name, e.text);
@@ -96,23 +82,55 @@ static int verify_layer(void *to, const struct digest *chain)
 	return 0;
 }
 
-int cmd_verify(int argc, char **argv)
+static int verify(struct verify *v, const char *dir, struct err *e)
 {
+	int r = store_open(&v->store, dir, STORE_READ, e);
+
+	if (r == 0)
+		r = store_each(v->store, STORE_IMAGES, verify_image, v, e);
+	if (r == 0)
+		r = store_each(v->store, STORE_LAYERS, verify_layer, v, e);
+	store_close(v->store);
+	return r;
+}
+
+/* As a job of the board's: behind all that runs, for processor and disk. Where no pull has made the store yet there is nothing to find. */
+static int verify_behind(int result_fd, const char *dir)
+{
+	struct job_result result = { .code = JOB_DONE };
 	struct verify v = { .store = NULL };
 	struct err e = { "" };
 	int r;
 
+	setpriority(PRIO_PROCESS, 0, 19);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
+	r = verify(&v, dir, &e);
+	if (r < 0 && r != -ENOENT) {
+		result.code = r == -EUCLEAN ? JOB_DAMAGED : JOB_RETRY;
+		snprintf(result.text, sizeof(result.text), "%s", e.text);
+	} else {
+		result.code = v.wrong ? JOB_DAMAGED : JOB_DONE;
+		snprintf(result.text, sizeof(result.text), v.wrong ? "%u images, %u layers: %ld differences: pull the images again" :
+			"%u images, %u layers: all as published", v.images, v.layers, v.wrong);
+	}
+	fflush(stdout);
+	job_send(result_fd, &result);
+	return result.code == JOB_DONE ? 0 : 1;
+}
+
+int cmd_verify(int argc, char **argv)
+{
+	struct verify v = { .store = NULL };
+	struct err e = { "" };
+	uint64_t fd;
+
+	if (argc == 4 && strcmp(argv[1], "--result-fd") == 0 && quadlet_u64(argv[2], 1023, &fd))
+		return verify_behind((int)fd, argv[3]);
 	if (argc != 3 || strcmp(argv[1], "--store") != 0) {
 		fprintf(stderr, "usage: coracle-bundle verify --store DIR\n");
 		return 2;
 	}
-	r = store_open(&v.store, argv[2], STORE_READ, &e);
-	if (r == 0)
-		r = store_each(v.store, STORE_IMAGES, verify_image, &v, &e);
-	if (r == 0)
-		r = store_each(v.store, STORE_LAYERS, verify_layer, &v, &e);
-	store_close(v.store);
-	if (r < 0) {
+	if (verify(&v, argv[2], &e) < 0) {
 		fprintf(stderr, "coracle-bundle verify: %s\n", e.text);
 		return 1;
 	}

@@ -19,6 +19,7 @@ int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_prepare(int argc, char **argv);
+int cmd_seal(int argc, char **argv);
 int cmd_slot(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
 

@@ -13,9 +13,10 @@
 #include "compile_inner.h"
 #include "file.h"
 #include "quadlet.h"
+#include "seal.h"
 #include "unit_table.h"
 
-enum { RANGES = (0x7ffe0000 - CONFIG_USERNS_FIRST) / CONFIG_USERNS_SIZE, FILE_SIZE = ID_RANGE_UNITS_MAX * (UNIT_NAME_MAX + 20) };
+enum { RANGES = (0x7ffe0000 - CONFIG_USERNS_FIRST) / CONFIG_USERNS_SIZE, FILE_SIZE = ID_RANGE_UNITS_MAX * (UNIT_NAME_MAX + 20) + SEAL_LINE_MAX };
 
 static const char path[] = "state/ids", first_line[] = "coracle-ids 1\n";
 
@@ -46,7 +47,8 @@ static void read_ranges(struct store *s, struct ranges *all)
 	char *text = NULL, *save = NULL;
 	size_t len;
 
-	if (file_read(store_fd(s), path, FILE_SIZE, &text, &len, NULL) < 0 || strncmp(text, first_line, strlen(first_line)) != 0) {
+	if (file_read(store_fd(s), path, FILE_SIZE, &text, &len, NULL) < 0 || strncmp(text, first_line, strlen(first_line)) != 0 ||
+	    seal_check(store_seal(s), "ids", "", span_of(text, len)) < 0) {
 		free(text);
 		return;
 	}
@@ -74,7 +76,7 @@ static uint32_t wanted(const char *name)
 
 static void write_ranges(struct store *s, const struct ranges *all)
 {
-	char *text = malloc(FILE_SIZE);
+	char *text = malloc(FILE_SIZE), mac[SEAL_LINE_MAX];
 	struct err e = { "no memory" };
 	size_t at = 0;
 
@@ -82,6 +84,8 @@ static void write_ranges(struct store *s, const struct ranges *all)
 		at = (size_t)snprintf(text, FILE_SIZE, "%s", first_line);
 		for (uint32_t i = 0; i < all->count; i++)
 			at += (size_t)snprintf(text + at, FILE_SIZE - at, "unit %s %u\n", all->at[i].name, all->at[i].range);
+		seal_line(store_seal(s), "ids", "", span_of(text, at), mac);
+		at += (size_t)snprintf(text + at, FILE_SIZE - at, "%s", mac);
 	}
 	if (!text || file_replace(store_fd(s), path, span_of(text, at), 0644, &e) < 0)
 		compile_note("%s: not written: %s", path, e.text);

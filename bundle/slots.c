@@ -13,8 +13,9 @@
 
 #include "file.h"
 #include "record.h"
+#include "seal.h"
 
-enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1200 + 256 };
+enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1200 + 256, CRC_LEN = 15 };
 
 static const char path[] = "state/slots", first_line[] = "coracle-slots 1";
 
@@ -103,12 +104,12 @@ static int take_unit(struct slots *out, char *line)
 static bool is_whole(const char *text, size_t len)
 {
 	char want[24];
-	const char *last = len > 15 ? text + len - 15 : text;
+	const char *last = len > CRC_LEN ? text + len - CRC_LEN : text;
 
-	if (len < 15 || (last != text && last[-1] != '\n'))
+	if (len < CRC_LEN || (last != text && last[-1] != '\n'))
 		return false;
 	snprintf(want, sizeof(want), "crc32 %08x\n", record_crc32(0, text, (size_t)(last - text)));
-	return memcmp(last, want, 15) == 0;
+	return memcmp(last, want, CRC_LEN) == 0;
 }
 
 int slots_read(struct store *s, struct slots *out, struct err *e)
@@ -130,6 +131,10 @@ int slots_read(struct store *s, struct slots *out, struct err *e)
 	if (!is_whole(text, len)) {
 		free(text);
 		return err_set(e, -EUCLEAN, "%s: damaged (its checksum does not match): every unit is pulled again; remove the file", path);
+	}
+	if (seal_check(store_seal(s), "slots", "", span_of(text, len - CRC_LEN)) < 0) {
+		free(text);
+		return err_set(e, -EUCLEAN, "%s: not written under this board's key: refused; every unit is pulled again", path);
 	}
 	for (char *line = strtok_r(text, "\n", &save), *first = line; line && r == 0; line = strtok_r(NULL, "\n", &save)) {
 		if (line == first)
@@ -167,7 +172,7 @@ static size_t put_unit(char *at, size_t size, const struct slot *x)
 
 int slots_write(struct store *s, const struct slots *slots, struct err *e)
 {
-	char *text = malloc(SLOTS_FILE_MAX);
+	char *text = malloc(SLOTS_FILE_MAX), mac[SEAL_LINE_MAX];
 	size_t at;
 	int r;
 
@@ -183,6 +188,8 @@ int slots_write(struct store *s, const struct slots *slots, struct err *e)
 		}
 		at += put_unit(text + at, SLOTS_FILE_MAX - at, x);
 	}
+	seal_line(store_seal(s), "slots", "", span_of(text, at), mac);
+	at += (size_t)snprintf(text + at, SLOTS_FILE_MAX - at, "%s", mac);
 	at += (size_t)snprintf(text + at, SLOTS_FILE_MAX - at, "crc32 %08x\n", record_crc32(0, text, at));
 	r = file_make_dirs(store_fd(s), "state", 0755, e);
 	if (r == 0)

@@ -110,6 +110,9 @@ int store_open(struct store **out, const char *dir, enum store_mode mode, struct
 		r = err_sys(e, errno, "%s: cannot open the store", dir);
 		goto fail;
 	}
+	r = seal_load(&s->seal, e);
+	if (r < 0)
+		goto fail;
 	r = check_format(s, e);
 	if (r == -ENOENT && mode == STORE_READ)
 		r = err_set(e, -ENOENT, "%s: not a store (no format file): the first pull makes one", dir);
@@ -133,12 +136,18 @@ void store_close(struct store *s)
 	staging_end(s, &s->holds);
 	if (s->root >= 0)
 		close(s->root);
+	seal_wipe(&s->seal);
 	free(s);
 }
 
 int store_fd(const struct store *s)
 {
 	return s->root;
+}
+
+const struct seal *store_seal(const struct store *s)
+{
+	return &s->seal;
 }
 
 struct digest store_chain(const struct digest *parent, const struct digest *diff_id)

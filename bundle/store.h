@@ -5,8 +5,8 @@
  * coracle-bundle and into the trusted half of coracle-fetch.
  *
  *   format                    "coracle-store 1\n"
- *   layers/<short>/           one unpacked layer, immutable; layers/index/<chain id hex>: its short name and key=value lines (a small file, replaced
- *                             atomically: the layer is there once this is); layers/list/<short>: what it holds (bundle/layer_list.h)
+ *   layers/<short>/           one unpacked layer, immutable; layers/index/<chain id hex>: its short name and key=value lines, the list's digest among
+ *                             them (a small file, replaced atomically: the layer is there once this is); layers/list/<short>: what it holds (bundle/layer_list.h)
  *   images/sha256/<hex>/      manifest.json config.json admitted (key=value lines: ref, rule, key, payload digest); published by one rename
  *   bundles/<id>/             config.json, record.<format>.<features>
  *   state/slots               bundle/slots.h
@@ -38,6 +38,10 @@ int store_open(struct store **out, const char *dir, enum store_mode mode, struct
 void store_close(struct store *s);
 /* Borrowed descriptor of the store's root. */
 int store_fd(const struct store *s);
+/* The key that authenticates what lies in it, borrowed; there or not (bundle/seal.h). Where it is, what has no right code is refused: a layer's index
+ * entry and an image's admission by -EKEYREJECTED. */
+struct seal;
+const struct seal *store_seal(const struct store *s);
 
 /* ChainID of image-spec config.md: chain(L0) = diff0, chain(n) = sha256(chain(n-1) " " diff(n)). */
 struct digest store_chain(const struct digest *parent_or_null, const struct digest *diff_id);
@@ -50,9 +54,11 @@ struct store_layer {
 	char name[STORE_SHORT_MAX];
 	struct digest diff_id;
 	uint64_t entries, bytes;	/* of the archive; contents of its files */
+	struct digest list;		/* of layers/list/<short>; has_list false: published before there was one */
+	bool has_list;
 };
 
-/* The same with what was written down at publishing. -ENOENT, -EUCLEAN. */
+/* The same with what was written down at publishing. -ENOENT, -EUCLEAN, -EKEYREJECTED. */
 int store_layer_read(struct store *s, const struct digest *chain, struct store_layer *out);
 
 /* Keeps gc from the layer with that chain id, there or to come, until S is closed. To be asked before looking whether it is there. */
@@ -91,7 +97,7 @@ struct store_image {
 	size_t manifest_len, config_len, admitted_len;
 };
 
-/* Reads an image back and checks the manifest's digest and the config's digest from the manifest. -ENOENT, -EUCLEAN. */
+/* Reads an image back and checks the manifest's digest and the config's digest from the manifest. -ENOENT, -EUCLEAN, -EKEYREJECTED. */
 int store_image_read(struct store *s, const struct digest *manifest_digest, struct store_image *out, struct err *e);
 void store_image_free(struct store_image *i);
 /* The value of KEY (ref, digest, scope, key, payload) of the admission into OUT, "" where there is none. */

@@ -3,6 +3,7 @@
 #ifndef CORACLE_STORE_DIR_H
 #define CORACLE_STORE_DIR_H
 
+#include "seal.h"
 #include "store.h"
 
 /* A private directory of this process beneath tmp/, flock'ed so that others know it is in use. */
@@ -16,6 +17,7 @@ struct store {
 	struct staging holds;	/* of store_hold, made at the first */
 	enum store_mode mode;
 	char path[256];
+	struct seal seal;
 };
 
 int staging_begin(struct store *s, struct staging *t, struct err *e);

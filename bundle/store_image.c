@@ -27,14 +27,13 @@ static int write_plain(int dir, const char *name, struct span data, struct err *
 	return r < 0 ? err_sys(e, -r, "%s: cannot write", name) : 0;
 }
 
-int store_image_publish(struct store *s, const struct digest *manifest_digest, struct span manifest, struct span config,
-	struct span admitted, struct err *e)
+static int publish(struct store *s, const char *hex, struct span manifest, struct span config, struct span admitted, struct err *e)
 {
-	char path[128], staged[64], hex[DIGEST_HEX_LEN + 1];
+	char path[128], staged[64];
 	struct staging t;
 	int parent = -1, lock = -1, r;
 
-	snprintf(path, sizeof(path), "images/sha256/%s", store_hex(manifest_digest, hex));
+	snprintf(path, sizeof(path), "images/sha256/%s", hex);
 	r = staging_begin(s, &t, e);
 	if (r < 0)
 		return r;
@@ -74,6 +73,22 @@ int store_image_publish(struct store *s, const struct digest *manifest_digest, s
 	if (lock >= 0)
 		close(lock);
 	staging_end(s, &t);
+	return r;
+}
+
+int store_image_publish(struct store *s, const struct digest *manifest_digest, struct span manifest, struct span config,
+	struct span admitted, struct err *e)
+{
+	char hex[DIGEST_HEX_LEN + 1], mac[SEAL_LINE_MAX], *text = malloc(admitted.len + SEAL_LINE_MAX);
+	int r;
+
+	if (!text)
+		return err_sys(e, ENOMEM, "admitted");
+	memcpy(text, admitted.at, admitted.len);
+	seal_line(&s->seal, "image", store_hex(manifest_digest, hex), admitted, mac);
+	memcpy(text + admitted.len, mac, strlen(mac));
+	r = publish(s, hex, manifest, config, span_of(text, admitted.len + strlen(mac)), e);
+	free(text);
 	return r;
 }
 
@@ -130,6 +145,11 @@ int store_image_read(struct store *s, const struct digest *manifest_digest, stru
 	r = file_read(s->root, path, 65536, &out->admitted, &out->admitted_len, e);
 	if (r < 0)
 		goto fail;
+	r = seal_check(&s->seal, "image", hex, span_of(out->admitted, out->admitted_len));
+	if (r < 0) {
+		err_set(e, r, "%s/%s: not written under this board's key: refused; pull the image again", s->path, path);
+		goto fail;
+	}
 	have = sha256_of(span_of(out->manifest, out->manifest_len));
 	if (!digest_equal(&have, manifest_digest) || config_digest(out, &want) < 0) {
 		r = err_set(e, -EUCLEAN, "%s/images/sha256/%s: manifest.json is damaged: pull the image again", s->path, hex);

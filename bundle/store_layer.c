@@ -15,8 +15,9 @@
 
 #include "file.h"
 #include "layer_stage_inner.h"
+#include "sha256.h"
 
-enum { INDEX_MAX = 512, SHORT_LEN = 6, RENAME_WITHOUT_REPLACING = 1, LOCK_MS = 10000 };
+enum { INDEX_MAX = 768, SHORT_LEN = 6, RENAME_WITHOUT_REPLACING = 1, LOCK_MS = 10000 };
 
 static void index_path(const struct digest *chain, char out[128])
 {
@@ -48,7 +49,7 @@ static struct span value_of(const char *text, const char *key)
 
 int store_layer_read(struct store *s, const struct digest *chain, struct store_layer *out)
 {
-	char path[128], *text;
+	char path[128], hex[DIGEST_HEX_LEN + 1], *text;
 	struct span name;
 	size_t len;
 	int r;
@@ -58,8 +59,14 @@ int store_layer_read(struct store *s, const struct digest *chain, struct store_l
 	r = file_read(s->root, path, INDEX_MAX, &text, &len, NULL);
 	if (r < 0)
 		return r;
+	r = seal_check(&s->seal, "layer", store_hex(chain, hex), span_of(text, len));
+	if (r < 0) {
+		free(text);
+		return r;
+	}
 	name = span_of(text, strcspn(text, "\n"));
-	r = is_short_name(name) && digest_parse(value_of(text, "diff_id"), &out->diff_id) == 0 ? 0 : -EUCLEAN;
+	out->has_list = digest_parse(value_of(text, "list"), &out->list) == 0;
+	r = is_short_name(name) && (out->has_list || !s->seal.is_there) && digest_parse(value_of(text, "diff_id"), &out->diff_id) == 0 ? 0 : -EUCLEAN;
 	if (r == 0) {
 		span_copy(name, out->name, sizeof(out->name));
 		out->entries = strtoull((const char *)value_of(text, "entries").at, NULL, 10);
@@ -162,11 +169,41 @@ static int check_quota(struct store *s, int index, uint64_t bytes, struct err *e
 		"(STORE_QUOTA_MIB). Make room: coracle-bundle gc --store DIR", index, (unsigned long long)(u.bytes >> 20), CONFIG_STORE_QUOTA_MIB);
 }
 
+/* Of the list that lies in staging. */
+static int list_digest(const struct staging *t, struct digest *out)
+{
+	static uint8_t block[16384];
+	int fd = openat(t->dir, "list", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct sha256 h;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	sha256_begin(&h);
+	while ((n = file_read_full(fd, block, sizeof(block))) > 0)
+		sha256_add(&h, block, (size_t)n);
+	*out = sha256_end(&h);
+	close(fd);
+	return (int)n;
+}
+
+static size_t index_text(struct store *s, const char *name, const struct layer_spec *spec, const struct digest *list, uint64_t entries, uint64_t bytes,
+	char out[INDEX_MAX])
+{
+	char hex[DIGEST_HEX_LEN + 1], mac[SEAL_LINE_MAX];
+	size_t len = (size_t)snprintf(out, INDEX_MAX, "%s\ndiff_id=%s\nentries=%" PRIu64 "\nbytes=%" PRIu64 "\nlist=%s\n", name,
+		digest_text(&spec->diff_id).text, entries, bytes, digest_text(list).text);
+
+	seal_line(&s->seal, "layer", store_hex(&spec->chain, hex), span_of(out, len), mac);
+	return len + (size_t)snprintf(out + len, INDEX_MAX - len, "%s", mac);
+}
+
 int store_layer_publish(struct store *s, const struct staging *t, const struct layer_spec *spec, uint64_t entries, uint64_t bytes,
 	struct err *e)
 {
 	char path[128], text[INDEX_MAX], name[STORE_SHORT_MAX];
-	int lock = store_lock(s, false, LOCK_MS, e), len, r;
+	int lock = store_lock(s, false, LOCK_MS, e), r;
+	struct digest list;
 
 	if (lock < 0)
 		return lock;
@@ -179,12 +216,14 @@ int store_layer_publish(struct store *s, const struct staging *t, const struct l
 		close(lock);
 		return r;
 	}
-	r = place(s, t, name);
+	r = list_digest(t, &list);
+	if (r == 0)
+		r = place(s, t, name);
 	if (r == 0) {
-		len = snprintf(text, sizeof(text), "%s\ndiff_id=%s\nentries=%" PRIu64 "\nbytes=%" PRIu64 "\n", name,
-			digest_text(&spec->diff_id).text, entries, bytes);
+		size_t len = index_text(s, name, spec, &list, entries, bytes, text);
+
 		index_path(&spec->chain, path);
-		r = file_replace(s->root, path, span_of(text, (size_t)len), 0644, e);
+		r = file_replace(s->root, path, span_of(text, len), 0644, e);
 		if (r < 0) {	/* not published: what was placed goes the way of all staging */
 			char placed[64], back[64];
 

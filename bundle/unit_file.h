@@ -83,8 +83,13 @@ struct unit_notices {
 int unit_file_new(struct unit_file **out, struct span text, const char *path, const struct unit_notices *notices, struct err *e);
 void unit_file_free(struct unit_file *u);
 
-/* Reads PATH, then the same. *BYTES (may be NULL) are the file's bytes, from malloc(3). */
-int unit_file_read(struct unit_file **out, const char *path, char **bytes, size_t *len, const struct unit_notices *notices, struct err *e);
+/* Reads PATH, then the same. *BYTES (may be NULL) are the file's bytes, from malloc(3). A file below STORE_DIR (may be NULL), which somebody may have written
+ * while the board was off, is taken with a code of the store's key alone, where there is one: -EKEYREJECTED (bundle/seal.h). */
+int unit_file_read(struct unit_file **out, const char *path, const char *store_dir, char **bytes, size_t *len, const struct unit_notices *notices,
+	struct err *e);
+
+/* The name that a unit file's code is made for. */
+const char *unit_file_name(const char *path);
 
 /* Copies LEN bytes of TEXT and a NUL into the unit; NULL when it is full. */
 const char *unit_file_text(struct unit_file *u, const char *text, size_t len);

@@ -23,6 +23,7 @@ struct search {
 	struct unit_table *t;
 	struct found found[CONFIG_UNITS_MAX];
 	uint32_t count;
+	const char *store_dir;
 	const struct unit_notices *notices;
 };
 
@@ -291,7 +292,7 @@ static void read_units(struct search *s, struct unit_file **u)
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct unit_entry *x = &s->t->unit[i];
 		struct err e = { "" };
-		int r = unit_file_read(&u[i], s->found[i].path, NULL, NULL, s->notices, &e);
+		int r = unit_file_read(&u[i], s->found[i].path, s->store_dir, NULL, NULL, s->notices, &e);
 
 		copy(x->path, sizeof(x->path), s->found[i].path);
 		snprintf(x->name, sizeof(x->name), "%.*s", (int)(strlen(s->found[i].name) - strlen(".container")), s->found[i].name);
@@ -304,7 +305,7 @@ static void read_units(struct search *s, struct unit_file **u)
 	}
 }
 
-void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store,
+void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir,
 	const struct unit_notices *notices)
 {
 	struct search *s = calloc(1, sizeof(*s));
@@ -316,6 +317,7 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 		goto out;
 	}
 	s->t = t;
+	s->store_dir = store_dir;
 	s->notices = notices;
 	for (size_t i = 0; i < count; i++)
 		read_folder(s, dirs[i]);

@@ -10,8 +10,8 @@
 #include "unit_file.h"
 
 /* Reads the COUNT folders DIRS in order; of files of one name the one in the later folder wins. STORE may be NULL (no data partition
- * yet). NOTICES hear of keys without effect. */
-void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store,
+ * yet, or a damaged one); what lies below STORE_DIR (may be NULL) is taken as unit_file_read does. NOTICES hear of keys without effect. */
+void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir,
 	const struct unit_notices *notices);
 
 #endif

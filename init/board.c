@@ -40,6 +40,7 @@ void board_begin(struct pid1 *p)
 	p->mount.is_wanted = p->read_units.is_wanted = true;
 	p->modules.is_wanted = p->net.is_wanted = p->is_board;
 	p->grow.is_wanted = p->is_board && p->conf.is_data_grown && !p->conf.data_dir[0];
+	p->verify.is_wanted = p->conf.is_verified;
 	p->modules.is_done = !p->is_board;
 	p->is_net_up = p->conf.net == BOARD_NET_NONE;
 	say_data(p, false, "not looked for yet");
@@ -146,6 +147,16 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 		if (code != JOB_DONE)
 			plog("%s", text);
 		done(&p->grow);
+	} else if (j->kind == JOB_VERIFY) {
+		plog("verify: %s", text);
+		done(&p->verify);
+		if (code == JOB_DAMAGED) {
+			size_t len = strlen(p->status->data);
+
+			status_begin(p->status);
+			text_copy(p->status->data + len, sizeof(p->status->data) - len, ", damaged: see `log`");
+			status_end(p->status);
+		}
 	} else if (j->kind == JOB_NET) {
 		net_ended(p, code, text);
 	} else if (j->kind == JOB_UNITS) {
@@ -245,8 +256,10 @@ uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
 		next = sooner(next, scan_task(p, &p->mount, JOB_MOUNT, job_run_mount));
 		next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
 	}
-	if (p->mount.is_done)
+	if (p->mount.is_done) {
 		next = sooner(next, scan_task(p, &p->grow, JOB_GROW, job_run_grow));
+		next = sooner(next, scan_task(p, &p->verify, JOB_VERIFY, job_run_verify));
+	}
 	next = sooner(next, scan_task(p, &p->read_units, JOB_UNITS, run_units));
 	say_stuck(p);
 	next = sooner(next, ready_line(p));

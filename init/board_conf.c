@@ -158,6 +158,8 @@ static void take_key(struct line *l, const char *key, char *value)
 		take_path(l, key, c->units, sizeof(c->units), value);
 	else if (!strcmp(key, "data-grow"))
 		take_bool(l, key, &c->is_data_grown, value);
+	else if (!strcmp(key, "verify") && !strcmp(value, "boot"))
+		c->is_verified = true;
 	else if (!strcmp(key, "host"))
 		take_bool(l, key, &c->is_host, value);
 	else if (!strcmp(key, "exec"))

@@ -20,6 +20,7 @@ struct board_conf {
 	char data_dir[128];		/* "": the partition, at /data */
 	char units[128];
 	bool is_data_grown;		/* the data partition takes the rest of its disk */
+	bool is_verified;		/* the store, in the background of each boot */
 	enum board_net net;
 	char net_iface[16];		/* "" with dhcp: every interface */
 	uint8_t net_addr[4], net_gateway[4];

@@ -65,11 +65,12 @@ static int run_units(const struct pid1 *p, bool has_store)
 	return job_exec(&a, p, "coracle-bundle");
 }
 
-static int run_grow(const struct pid1 *p)
+/* What coracle-bundle does to the data partition as a whole. */
+static int run_whole(const struct pid1 *p, enum job_kind kind)
 {
 	struct job_args a = { .len = 1 };
 
-	job_add(&a, "grow");
+	job_add(&a, job_kind_name(kind));
 	job_add(&a, "--result-fd");
 	job_add(&a, "3");
 	job_add(&a, p->status->data_dir);
@@ -168,7 +169,8 @@ int job_child(void *arg)
 	case JOB_MOUNT:
 		return data_mount(&p->conf);
 	case JOB_GROW:
-		return run_grow(p);
+	case JOB_VERIFY:
+		return run_whole(p, c->kind);
 	case JOB_NET:
 		return netcfg(&p->conf);
 	case JOB_UNITS:

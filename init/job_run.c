@@ -28,7 +28,7 @@
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "reexec", "check", "fetch", "slot", "note", "gc",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "verify", "reexec", "check", "fetch", "slot", "note", "gc",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -67,6 +67,7 @@ static uint64_t deadline_of(enum job_kind kind)
 	case JOB_PULL:
 	case JOB_FETCH:
 	case JOB_GC:
+	case JOB_VERIFY:
 		return CONFIG_PULL_DEADLINE_S * 1000ULL;
 	case JOB_SYNC:
 	case JOB_RESETS:
@@ -158,6 +159,11 @@ bool job_run_mount(struct pid1 *p)
 bool job_run_grow(struct pid1 *p)
 {
 	return run(p, JOB_GROW, -1, false, false);
+}
+
+bool job_run_verify(struct pid1 *p)
+{
+	return run(p, JOB_VERIFY, -1, false, false);
 }
 
 bool job_run_net(struct pid1 *p)

@@ -15,7 +15,7 @@
 #include "job.h"
 #include "lines.h"
 
-enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_REEXEC,
+enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_VERIFY, JOB_REEXEC,
 	JOB_CHECK, JOB_FETCH, JOB_SLOT, JOB_NOTE, JOB_GC };	/* of updates: update_child.h */
 
 enum { JOBS_MAX = 8, JOB_ARGS_MAX = 36 };
@@ -40,6 +40,7 @@ const char *job_kind_name(enum job_kind kind);
 bool job_run_modules(struct pid1 *p);
 bool job_run_mount(struct pid1 *p);
 bool job_run_grow(struct pid1 *p);
+bool job_run_verify(struct pid1 *p);
 bool job_run_net(struct pid1 *p);
 bool job_run_resets(struct pid1 *p);
 bool job_run_reexec(struct pid1 *p);

@@ -104,7 +104,7 @@ struct pid1 {
 	struct unit units[CONFIG_UNITS_MAX];
 	unsigned units_len;
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
-	struct board_task modules, mount, grow, net, read_units;
+	struct board_task modules, mount, grow, verify, net, read_units;
 	bool is_read_with_store;	/* the units job under way was given it */
 	bool is_table_with_store;	/* the table in use was made with state/slots */
 	bool is_net_up;			/* static: set; dhcp: a lease came */

@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from layerkit import BUNDLE, PACK, Refused, Store, folder, hard, item, link, make_tar, quota_stage, sha, stage_tool
+from layerkit import BUILD, BUNDLE, PACK, ROOT, Refused, Store, folder, hard, item, link, link_program, make_tar, quota_stage, sha, stage_tool
 
 
 @pytest.fixture
@@ -391,3 +391,27 @@ def test_a_lock_that_does_not_come_is_named(store):
             store.chains = []
             store.put(make_tar(item("new", "n")))
     assert os.listdir(store.path / "tmp") == []
+
+
+def other_bundle():
+    """coracle-bundle as a later version might be: the same formats, other sources."""
+    config = BUILD / "tests/other"
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "generator.h").write_text('#define BUNDLE_GENERATOR "another"\n')
+    return link_program("other-bundle", [ROOT / "bundle/bundle_main.c", ROOT / "bundle/bundle_make.c"], config)
+
+
+def test_a_bundle_that_another_version_made_is_not_taken_up(store, tmp_path):
+    digest = fill(store)[0]
+    unit = tmp_path / "app.container"
+    unit.write_text("[Container]\nImage=r\nExec=/c\nUser=0\n")
+
+    def prepare(program):
+        with open(tmp_path / "record", "wb") as record:
+            subprocess.run([program, "prepare", "--record-fd", str(record.fileno()), "--store", store.path, "--name", "app", "--unit", unit, "--ref", "r",
+                            digest], check=True, pass_fds=(record.fileno(),), timeout=120)
+        return set(os.listdir(store.path / "bundles"))
+    ours = prepare(BUNDLE)
+    assert len(ours) == 1 and prepare(BUNDLE) == ours
+    assert len(prepare(other_bundle()) - ours) == 1
+    assert len(prepare(BUNDLE)) == 2

@@ -9,7 +9,7 @@ import cpio, kernel
 
 BOARDS = pathlib.Path(__file__).resolve().parents[1]
 OUT = pathlib.Path(os.environ.get("O") or BOARDS.parent / "build")
-SECRET = ("auth.json",)
+SECRET = ("auth.json", "store.key")
 
 
 def settings(board):

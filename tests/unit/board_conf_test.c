@@ -31,7 +31,7 @@ static void every_key(void **state)
 	(void)state;
 	board_conf_parse(&c, "# a board\n\nhostname=pump-3\n data-label = data \r\nunits=/u\nhost=yes\n"
 		"network=static eth0 10.0.2.15/24 10.0.2.2\ndns=10.0.2.3\ndns=9.9.9.9\n"
-		"console=ttyS0\nconsole=/dev/ttyAMA0\ndata-dir=/x\nread-group=30\nmetrics-port=9100");
+		"console=ttyS0\nconsole=/dev/ttyAMA0\nverify=boot\ndata-dir=/x\nread-group=30\nmetrics-port=9100");
 	assert_int_equal(c.errors, 0);
 	assert_int_equal(c.read_group, 30);
 	assert_int_equal(c.metrics_port, 9100);
@@ -40,6 +40,7 @@ static void every_key(void **state)
 	assert_string_equal(c.data_dir, "/x");
 	assert_string_equal(c.units, "/u");
 	assert_true(c.is_host);
+	assert_true(c.is_verified);
 	assert_int_equal(c.net, BOARD_NET_STATIC);
 	assert_string_equal(c.net_iface, "eth0");
 	assert_memory_equal(c.net_addr, addr, 4);
