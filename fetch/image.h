@@ -20,6 +20,7 @@ struct descriptor {
 struct image_layer {
 	struct descriptor blob;
 	enum layer_compression compression;
+	uint64_t unpacked;		/* as its maker says (io.containers.estargz.uncompressed-size), 0: not said */
 	struct digest diff_id;		/* filled by image_config_read */
 };
 

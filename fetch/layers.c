@@ -15,9 +15,13 @@
 #include "sha256.h"
 #include "store.h"
 
+enum { ROOM_STEP = 1 << 20 };
+
 /* Where the bytes of a layer go: into the hash, the kept part and the unpacker. */
 struct layer_sink {
 	struct progress *progress;
+	int store_fd;
+	uint64_t room_due;	/* from so many bytes on, room is looked at again */
 	struct partial partial;
 	struct layer_stage *stage;
 	struct sha256 hash;
@@ -27,11 +31,32 @@ struct layer_sink {
 	struct err *err;
 };
 
+/* How much a layer unpacks to is not known before its last byte: so room is looked at on the way. What is still to come takes at least its compressed size,
+ * and what others need of the disk is not touched. Where the file system cannot be asked, its own word comes soon enough. */
+static int check_room_left(struct layer_sink *s)
+{
+	uint64_t rest = (s->size - s->len) * (s->partial.fd >= 0 ? 2 : 1) + ((uint64_t)CONFIG_STORE_RESERVE_MIB << 20), room;
+	struct statvfs v;
+
+	s->room_due = s->len + ROOM_STEP;
+	if (fstatvfs(s->store_fd, &v) < 0)
+		return 0;
+	room = (uint64_t)v.f_bavail * v.f_frsize;
+	return room >= rest ? 0 : err_set(s->err, -ENOSPC, "the image does not fit: %llu MiB into a layer of %llu MiB the store has %llu MiB of room, and the rest needs "
+		"at least %llu MiB: broken off. Make room: coracle-bundle gc --store DIR", (unsigned long long)(s->len >> 20), (unsigned long long)(s->size >> 20),
+		(unsigned long long)(room >> 20), (unsigned long long)(rest >> 20));
+}
+
 static int take(void *to, const void *at, size_t len)
 {
 	struct layer_sink *s = to;
 	int r;
 
+	if (s->len >= s->room_due) {
+		r = check_room_left(s);
+		if (r < 0)
+			return r;
+	}
 	if (len > s->size - s->len)
 		return err_set(s->err, -EBADMSG, "layer is longer than its descriptor says: refused");
 	s->len += len;
@@ -89,7 +114,8 @@ static bool is_worth_keeping(int code)
 static int try_layer(const struct layers *l, size_t index, const struct layer_spec *spec, uint64_t *kept, struct err *e)
 {
 	const struct descriptor *blob = &l->manifest->layer[index].blob;
-	struct layer_sink s = { .progress = l->progress, .partial = { .fd = -1 }, .size = blob->size, .err = e };
+	struct layer_sink s = { .progress = l->progress, .store_fd = store_fd(l->store), .room_due = ROOM_STEP, .partial = { .fd = -1 }, .size = blob->size,
+		.err = e };
 	int64_t start_ms = link_now_ms();
 	struct digest have;
 	int r = layer_stage_begin(&s.stage, l->store, l->bundle_exe, spec, e);
@@ -142,7 +168,7 @@ static int get_layer(const struct layers *l, size_t index, const struct layer_sp
 	return r < 0 ? err_set(e, r, "%s", mine.text) : 0;
 }
 
-/* Compressed bytes are the least that the unpacked layers will take; beside them the largest part lies once more while it comes. */
+/* MISSING: what the unpacked layers will take at least, their compressed size where their maker does not say more; beside them the largest part lies once more while it comes. */
 static int check_room(const struct layers *l, uint64_t missing, uint64_t largest, const struct digest *const *wanted, size_t count, struct err *e)
 {
 	uint64_t need = missing + (l->no_partial ? 0 : largest) + ((uint64_t)CONFIG_STORE_RESERVE_MIB << 20), room = 0;
@@ -168,7 +194,7 @@ int layers_get(const struct layers *l, struct err *e)
 	const struct digest *wanted[CONFIG_LAYERS_MAX];
 	size_t count = l->manifest->layer_count;
 	struct progress *p = l->progress;
-	uint64_t largest = 0;
+	uint64_t largest = 0, least = 0;
 	char name[STORE_SHORT_MAX], line[100];
 	int r;
 
@@ -184,12 +210,13 @@ int layers_get(const struct layers *l, struct err *e)
 			continue;
 		if (__builtin_add_overflow(p->total, layer->blob.size, &p->total) || p->total > INT64_MAX / 4)
 			return err_set(e, -EFBIG, "the sizes of the layers are beyond all reason");
+		least += layer->unpacked > layer->blob.size ? layer->unpacked : layer->blob.size;
 		if (layer->blob.size > largest)
 			largest = layer->blob.size;
 		p->layers++;
 	}
 	partial_sweep(store_fd(l->store), wanted, count, CONFIG_PARTIAL_FILES_MAX);
-	r = check_room(l, p->total, largest, wanted, count, e);
+	r = check_room(l, least, largest, wanted, count, e);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		struct layer_spec spec = {
 			.diff_id = l->manifest->layer[i].diff_id, .chain = chain[i], .lower = chain, .lower_len = i,

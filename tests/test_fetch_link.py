@@ -306,6 +306,30 @@ def test_room_is_looked_at_before_the_first_byte(run, command, liar, one_layer, 
         subprocess.run(["umount", store], check=True)
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_a_layer_that_unpacks_to_more_than_there_is_room_for(run, command, liar, store, workdir, says):
+    """6 MiB that unpack to 42. Where its maker says so it is refused before its first byte, else on the way, before others of the disk feel it."""
+    def twist(config, manifest):
+        if says:
+            manifest["layers"][0]["annotations"] = {"io.containers.estargz.uncompressed-size": str(42 << 20)}
+    layer = [images.entry("%s%02d" % (kind, n), data) for n in range(12) for kind, data in (("noise", os.urandom(1 << 19)), ("zeros", bytes(3 << 20)))]
+    digest = images.make_image(workdir / "large", [layer], twist=twist)
+    manifest = images.get_blob(workdir / "large", digest)
+    liar.lies["GET /v2/demo/app/manifests/1"] = (200, {"Content-Type": images.MANIFEST}, manifest)
+    for blob in (workdir / "large/blobs/sha256").iterdir():
+        liar.lies["GET /v2/demo/app/blobs/sha256:" + blob.name] = (200, {}, blob.read_bytes())
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", store], check=True)
+    try:
+        err = run(*command(liar.host, "--no-partial"), ok=False).err
+        is_fetched = any("/blobs/" + json.loads(manifest)["layers"][0]["digest"] in p for p in liar.paths())
+        assert ("nothing was fetched" in err and "50 MiB" in err if says else "does not fit" in err and "broken off" in err) and is_fetched == (not says), err
+        assert os.listdir(store / "tmp") == [] and os.listdir(store / "layers/index") == []
+        subprocess.run(["mount", "-o", "remount,size=80m", store], check=True)
+        assert run(*command(liar.host)).out.strip() == digest
+    finally:
+        subprocess.run(["umount", store], check=True)
+
+
 def test_parts_of_other_images_are_few(run, command, liar, one_layer, store):
     run(*command(liar.host))
     for i in range(20):
