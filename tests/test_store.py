@@ -404,7 +404,7 @@ def other_bundle():
 def test_a_bundle_that_another_version_made_is_not_taken_up(store, tmp_path):
     digest = fill(store)[0]
     unit = tmp_path / "app.container"
-    unit.write_text("[Container]\nImage=r\nExec=/c\nUser=0\n")
+    unit.write_text("[Container]\nImage=registry.test/first:1\nExec=/c\nUser=0\n")
 
     def prepare(program):
         with open(tmp_path / "record", "wb") as record:
