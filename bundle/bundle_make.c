@@ -275,6 +275,8 @@ int bundle_make(const struct bundle_make *in, struct record_build *out, struct b
 	if (r > 0)
 		told->health = m->image->health;
 	if (r > 0)
+		snprintf(told->version, sizeof(told->version), "%s", m->image->version);
+	if (r > 0)
 		r = find_layers(m);
 	if (r == 0)
 		r = make_all(m, out);

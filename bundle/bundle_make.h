@@ -21,6 +21,7 @@ struct bundle_make {
 
 /* What PID 1 is told of an image beside the record. */
 struct bundle_told {
+	char version[32];		/* the image's own word, cut to fit; "" */
 	int stop_signal;
 	struct unit_health health;
 };

@@ -207,6 +207,7 @@ int cmd_prepare(int argc, char **argv)
 	r.code = commands_outcome(code);
 	r.stop_signal = code == 0 ? (uint32_t)told.stop_signal : 0;
 	r.health = told.health;
+	memcpy(r.version, told.version, sizeof(r.version));
 	snprintf(r.text, sizeof(r.text), "%s", code < 0 ? e.text : "prepared");
 	span_copy(span_str(o.digest_text), r.digest, sizeof(r.digest));
 	job_send(o.result_fd, &r);

@@ -112,6 +112,14 @@ static int health(struct image_config *c, const struct jv *run, struct err *e)
 	return 0;
 }
 
+/* A label of another shape is no reason to refuse an image. */
+static void version(struct image_config *c, const struct jv *run)
+{
+	yyjson_val *label = yyjson_obj_get(yyjson_obj_get(run->v, "Labels"), "org.opencontainers.image.version");
+
+	c->version = yyjson_is_str(label) ? yyjson_get_str(label) : "";
+}
+
 static int read_all(struct image_config *c, const struct jv *root, struct err *e)
 {
 	struct jv run = jv_get(root, "config"), entrypoint = jv_get(&run, "Entrypoint"), cmd = jv_get(&run, "Cmd");
@@ -120,6 +128,8 @@ static int read_all(struct image_config *c, const struct jv *root, struct err *e
 
 	if (r == 0)
 		r = jv_object(&run, e);
+	if (r == 0)
+		version(c, &run);
 	if (r == 0)
 		r = text(&run, "User", &c->user, e);
 	if (r == 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The image config (image-spec config.md) of a verified image: what it says about running it. Labels are data and never looked
- * at; nothing in it names a path of the host.
+ * The image config (image-spec config.md) of a verified image: what it says about running it. Labels are data, one of them a text to show; nothing in it names a path of the host.
  */
 #ifndef CORACLE_IMAGE_CONFIG_H
 #define CORACLE_IMAGE_CONFIG_H
@@ -24,6 +23,7 @@ struct image_list {
 
 struct image_config {
 	void *doc;			/* the parsed document; image_config_free */
+	const char *version;		/* label org.opencontainers.image.version: a text to show, nothing more; "" */
 	const char *architecture, *user, *workdir, *stop_signal;	/* "" where not said */
 	struct image_list entrypoint, cmd, env, volumes;
 	struct unit_health health;	/* HEALTHCHECK of Docker's image format; kind UNIT_HEALTH_UNSAID: none */

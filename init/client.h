@@ -83,6 +83,10 @@ void client_update_json(const struct status *s, const struct status_unit *u);
 /* S as a JSON string on stdout. */
 void json_text(const char *s);
 
+/* LABEL and TEXT from column INDENT on (negative: the line is there already), on a terminal broken at blanks so that lines fit it. */
+void client_wrap(int indent, const char *label, const char *text);
+void client_wrap_health(int indent, const struct status_unit *u);
+
 /* Text on its way to a terminal: control characters and bytes above 0x7e as '?'. Up to LEN bytes. */
 void client_print(const char *s, size_t len);
 

@@ -185,13 +185,13 @@ static void show_unit(const struct status *s, const struct status_unit *u, int w
 		printf("%*s  signed by %s\n", width, "", u->signer);
 	unit_reason(u, reason, sizeof(reason));
 	if (reason[0])
-		printf("%*s  %s\n", width, "", reason);
+		client_wrap(width + 2, "", reason);
 	if (u->health)
-		printf("%*s  %s%s%s\n", width, "", health_name(u->health), u->health_text[0] ? ": " : "", u->health_text);
+		client_wrap_health(width + 2, u);
 	if (u->said[0])
-		printf("%*s  says: %s\n", width, "", u->said);
+		client_wrap(width + 2, "says: ", u->said);
 	if (u->note[0])
-		printf("%*s  note: %s\n", width, "", u->note);
+		client_wrap(width + 2, "note: ", u->note);
 	client_update_lines(s, u, width, false);
 }
 
@@ -216,6 +216,7 @@ static void json_unit(const struct status *s, const struct status_unit *u)
 		printf(",\"memory_max\":%llu", (unsigned long long)bytes);
 	json_pair("image", u->image);
 	json_pair("digest", u->digest);
+	json_pair("version", u->version);
 	json_pair("signer", u->signer);
 	json_pair("reason", u->reason);
 	json_pair("note", u->note);

@@ -103,14 +103,15 @@ static void show_net(const struct status_unit *u)
 static void show_ends(const struct status_unit *u)
 {
 	uint64_t now = text_now_ms();
-	char span[32];
+	char span[32], ago[48];
 
 	printf("restarts  %u\n", u->restarts);
 	for (uint32_t n = 0; n < u->ends && n < STATUS_ENDS; n++) {
 		uint32_t k = (u->ends - 1 - n) % STATUS_ENDS;
 
 		text_span(now - u->end[k].at_ms, span, sizeof(span));
-		printf("          %s ago: %s\n", span, u->end[k].text);
+		snprintf(ago, sizeof(ago), "%s ago: ", span);
+		client_wrap(10, ago, u->end[k].text);
 	}
 }
 
@@ -127,18 +128,24 @@ void client_show_unit(const struct status_unit *u, const char *reason)
 	printf("unit      %s%s%s\n", u->name, u->is_critical ? ", critical" : "", u->is_enabled ? "" : ", not started at boot");
 	printf("state     %s for %s, since %sZ\n", unit_state_name(u->state), span, since);
 	if (reason[0])
-		printf("          %s\n", reason);
+		client_wrap(10, "", reason);
 	if (u->said[0])
-		printf("          says: %s\n", u->said);
-	if (u->health)
-		printf("health    %s%s%s\n", health_name(u->health), u->health_text[0] ? ": " : "", u->health_text);
+		client_wrap(10, "says: ", u->said);
+	if (u->health) {
+		printf("health    ");
+		client_wrap_health(-10, u);
+	}
 	printf("image     %s\n", u->image);
+	if (u->version[0])
+		printf("version   %s\n", u->version);
 	if (u->digest[0])
 		printf("digest    %s\n", u->digest);
 	if (u->signer[0])
 		printf("signed by %s\n", u->signer);
-	if (u->note[0])
-		printf("note      %s\n", u->note);
+	if (u->note[0]) {
+		printf("note      ");
+		client_wrap(-10, "", u->note);
+	}
 	show_ends(u);
 	show_process(u);
 	show_memory(u);

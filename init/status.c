@@ -79,6 +79,7 @@ static void end_texts(struct status *s)
 		END(s->unit[i].image);
 		END(s->unit[i].digest);
 		END(s->unit[i].signer);
+		END(s->unit[i].version);
 		END(s->unit[i].reason);
 		END(s->unit[i].note);
 		END(s->unit[i].cgroup);

@@ -12,7 +12,7 @@
 
 #include "unit_table.h"
 
-enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 3, STATUS_CGROUP_MAX = 128, STATUS_ENDS = 4, STATUS_END_MAX = 96 };
+enum { STATUS_MAGIC = 0x54535243, STATUS_FORMAT = 4, STATUS_CGROUP_MAX = 128, STATUS_ENDS = 4, STATUS_END_MAX = 96 };
 
 enum status_net { STATUS_NET_NONE, STATUS_NET_DHCP, STATUS_NET_STATIC, STATUS_NET_HOST };
 enum status_power { STATUS_POWER_ON, STATUS_POWER_OFF, STATUS_POWER_REBOOT };
@@ -36,6 +36,7 @@ struct status_unit {
 	char name[UNIT_NAME_MAX];
 	char image[UNIT_IMAGE_MAX];
 	char digest[72];		/* in use, or "" */
+	char version[32];		/* what the image calls itself, or "" */
 	char signer[128];		/* the key that admitted it, as far as this boot knows */
 	char reason[UNIT_TEXT_MAX];	/* why it is where it is, or "" */
 	char note[UNIT_TEXT_MAX];	/* what is weaker than asked, or "" */

@@ -211,6 +211,21 @@ void sup_reaped_stranger(struct pid1 *p, pid_t pid, int status)
 	p->strangers++;
 }
 
+/* All that is weaker than asked: "not limited, this kernel lacks cpu.max, memory.max; ...". */
+static void add_note(char *note, size_t size, const struct start_report *r)
+{
+	char text[UNIT_TEXT_MAX], all[UNIT_TEXT_MAX];
+	const char *last = strrchr(note, ';');
+
+	start_text(r, text, sizeof(text));
+	last = last ? last + 2 : note;
+	if (note[0] && !r->error && !strncmp(last, r->step, strlen(r->step)))
+		snprintf(all, sizeof(all), "%s, %.100s", note, r->object);
+	else
+		snprintf(all, sizeof(all), "%s%s%s", note, note[0] ? "; " : "", text);
+	text_printable(note, size, all);
+}
+
 static void take_report(struct pid1 *p, unsigned i, const struct start_report *r, int pidfd)
 {
 	struct unit *u = &p->units[i];
@@ -237,8 +252,7 @@ static void take_report(struct pid1 *p, unsigned i, const struct start_report *r
 		return;
 	default:
 		status_begin(p->status);
-		start_text(r, s->note, sizeof(s->note));
-		text_printable(s->note, sizeof(s->note), s->note);
+		add_note(s->note, sizeof(s->note), r);
 		status_end(p->status);
 		plog("unit %s: %s", u->entry.name, s->note);
 	}

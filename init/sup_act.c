@@ -202,6 +202,8 @@ unsigned sup_keep(struct pid1 *p, unsigned i, enum job_kind kind, const struct j
 		text_printable(u->entry.current, sizeof(u->entry.current), r->digest);
 		text_copy(s->digest, sizeof(s->digest), u->entry.current);
 	}
+	if (kind == JOB_PREPARE)
+		text_printable(s->version, sizeof(s->version), r->version);
 	if (r->signer[0])
 		text_printable(s->signer, sizeof(s->signer), r->signer);
 	status_end(p->status);

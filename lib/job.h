@@ -12,7 +12,7 @@
 
 #include "unit_table.h"
 
-enum { JOB_MAGIC = 0x4a524332, JOB_TEXT_MAX = 384 };
+enum { JOB_MAGIC = 0x4a524333, JOB_TEXT_MAX = 384 };
 
 enum job_code {
 	JOB_PROGRESS = 0,	/* bytes_done / bytes_total, text = the step */
@@ -30,6 +30,7 @@ struct job_result {
 	uint32_t stop_signal;	/* prepare: the signal that stops the program (unit, else image, else SIGTERM); 0: not said */
 	uint32_t pad0;
 	struct unit_health health;	/* prepare: the image's HEALTHCHECK */
+	char version[32];	/* prepare: what the image calls itself (org.opencontainers.image.version), or "" */
 	char digest[72];	/* manifest digest that was resolved or taken into use, or "" */
 	char signer[128];	/* which key of which policy scope admitted it, or "" */
 	char text[JOB_TEXT_MAX];/* the step, or what failed, on which object, why, what to do */

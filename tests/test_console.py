@@ -89,6 +89,21 @@ def test_every_line_of_help_fits_80_columns(prompt):
         assert wide == [], command
 
 
+def test_reasons_are_broken_at_blanks_on_a_terminal_alone(prompt, board):
+    reason = "no signature: " + "a word and another " * 12 + "the end"
+    board.unit("bad", "say", "x", current="")
+    board.say("pull.bad", "refused " + reason)
+    c = prompt()
+    board.pid = next(int(p) for p in pathlib.Path(f"/proc/{c.pid}/task/{c.pid}/children").read_text().split())
+    board.wait_state("bad", "refused")
+    for command in ("status", "status bad"):
+        said = ask(c, command)
+        lines = said.splitlines()[1:]
+        assert [l for l in lines if len(l) > 80 and "digest" not in l and "registry.test" not in l] == [], said
+        assert reason in " ".join(said.split()) and reason in board.coracle(*command.split()).stdout
+    board.pid = None
+
+
 def test_a_long_line_on_a_narrow_screen(prompt):
     c = prompt(size=(24, 40))
     line = "status " + "x" * 100
@@ -119,7 +134,7 @@ def test_the_page_of_a_unit(board):
     board.wait(lambda: (board.status("app") or {"restarts": 0})["restarts"] >= 2, "restarts")
     page = board.coracle("status", "app").stdout
     for said in (r"unit      app\n", r"state     \w+ for 00:00:\d\d, since \d{4}-\d\d-\d\dT", r"image     registry.test/app:1\n",
-                 r"digest    sha256:0{64}\n", r"signed by /etc/coracle/keys/test.pub\n", r"restarts  \d+\n +00:00:\d\d ago: exited with code 3"):
+                 r"version   1\.2\.3\n", r"digest    sha256:0{64}\n", r"signed by /etc/coracle/keys/test.pub\n", r"restarts  \d+\n +00:00:\d\d ago: exited with code 3"):
         assert re.search(said, page), (said, page)
 
 

@@ -14,7 +14,8 @@ from test_kill_children import RealBoard
 def unit(request, tools, programs, registry, trust, workdir):
     """unit(NAME, ARGS, container, service, x): a unit file of the guest; .board its board."""
     layer = [images.entry("guest", tools.guest.read_bytes(), mode=0o755)]
-    images.make_image(workdir / "image", [layer], how="gzip", arch="amd64", config={"Entrypoint": ["/guest"], "Healthcheck": {
+    images.make_image(workdir / "image", [layer], how="gzip", arch="amd64", config={"Entrypoint": ["/guest"], "Labels": {
+        "org.opencontainers.image.version": "2.7.1-rc\x1b[31m"}, "Healthcheck": {
         "Test": ["CMD", "/guest", "check", "who"], "Interval": 300_000_000}})
     registry.push(workdir / "image", "real/guest")
     registry.sign("real/guest", registry.key("cosign"))
@@ -55,3 +56,4 @@ def test_a_unit_file_gets_what_it_asks_for(unit):
     b.wait(lambda: b.status("ready")["health"] == "healthy", "the image's check", 30)
     assert re.fullmatch(r"pid inside uid 0 caps 0{16} seccomp 2 nnp 1", b.status("ready")["health_text"]), b.status("ready")
     assert b.status("off")["health"] == ""
+    assert b.status("ready")["version"] == "2.7.1-rc?[31m"

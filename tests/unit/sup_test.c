@@ -495,6 +495,36 @@ static void ready_before_the_start_is_reported(void **state)
 	close(said[1]);
 }
 
+static void note(int fd, const char *step, const char *object, int error)
+{
+	struct start_report r = { .kind = START_NOTE, .error = error };
+
+	snprintf(r.step, sizeof(r.step), "%s", step);
+	snprintf(r.object, sizeof(r.object), "%s", object);
+	assert_int_equal(send(fd, &r, sizeof(r), 0), sizeof(r));
+}
+
+static void all_that_is_weaker_than_asked_is_told(void **state)
+{
+	pid_t starter;
+	int fd = launched(&starter);
+
+	(void)state;
+	note(fd, "not limited, this kernel lacks", "cpu.max", 0);
+	note(fd, "not limited, this kernel lacks", "memory.max", 0);
+	note(fd, "user namespace", "none", EPERM);
+	note(fd, "not limited, this kernel lacks", "pids.max", 0);
+	sup_hear_start(&p, 0);
+	assert_string_equal(status.unit[0].note, "not limited, this kernel lacks: cpu.max, memory.max; user namespace none: Operation not permitted; "
+		"not limited, this kernel lacks: pids.max");
+	for (int i = 0; i < 100; i++)
+		note(fd, "not limited, this kernel lacks", "something.with.a.long.name", 0);
+	sup_hear_start(&p, 0);
+	assert_int_equal(strlen(status.unit[0].note), sizeof(status.unit[0].note) - 1);
+	close(fd);
+	kill_and_reap(starter);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -508,6 +538,7 @@ int main(void)
 		TEST(a_start_in_its_usual_order),
 		TEST(a_program_reaped_before_its_report_is_not_lost),
 		TEST(ready_before_the_start_is_reported),
+		TEST(all_that_is_weaker_than_asked_is_told),
 		TEST(a_starter_that_dies_early_is_a_failed_start),
 		TEST(a_start_that_fails_is_told_by_its_report),
 		TEST(a_start_that_takes_too_long_is_killed),
