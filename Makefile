@@ -51,6 +51,7 @@ archive = $(B)/$(1)/lib$(1).a
 PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle,$(if $(wildcard $(f)/$(f)_main.c),$(f)/)))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 
+.DEFAULT_GOAL := all
 # V=1 shows the commands.
 $(V).SILENT:
 

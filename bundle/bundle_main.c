@@ -37,6 +37,7 @@ static const struct command {
 	{ "prepare", cmd_prepare, NULL },
 	{ "slot", cmd_slot, NULL },
 	{ "seal", cmd_seal, "seal UNIT.container...    unit files for a data partition that is under a key (CORACLE_STORE_KEY=FILE)" },
+	{ "release", cmd_release, NULL },
 	{ "ls", cmd_ls, "ls [--json] [--store DIR]    the images of the store, their layers and what admitted them" },
 	{ "verify", cmd_verify, "verify --store DIR    every image and layer against what was recorded when it was published" },
 	{ "explain", cmd_explain, "explain [--json] [--from DIGEST] --store DIR DIGEST    what an image carries along: hidden files, secrets, an update's cost" },

@@ -16,6 +16,7 @@
 #include "file.h"
 #include "job.h"
 #include "quadlet.h"
+#include "release.h"
 #include "slots.h"
 
 struct options {
@@ -131,6 +132,14 @@ static void read_signer(const struct options *o, struct store *store, char *sign
 	store_image_free(&image);
 }
 
+/* Which image a unit of a release has is the release's to say: its slot is not touched. */
+static bool is_of_release(const struct options *o)
+{
+	size_t len = strlen(o->store);
+
+	return strncmp(o->unit, o->store, len) == 0 && strncmp(o->unit + len, "/" RELEASE_FOLDER "/", sizeof(RELEASE_FOLDER) + 1) == 0;
+}
+
 static int prepare(const struct options *o, struct bundle_told *told, struct job_result *result, struct err *e)
 {
 	struct record_build *record = malloc(sizeof(*record));
@@ -160,9 +169,12 @@ static int prepare(const struct options *o, struct bundle_told *told, struct job
 	}
 	if (r == 0)
 		read_signer(o, store, result->signer, sizeof(result->signer));
+	if (r == 0 && is_of_release(o))
+		goto out;
 	/* Not remembered is not refused: without a network the next boot would miss it, this one runs. */
 	if (r == 0 && take_slot(o, store, &note) < 0)
 		compile_note("%s", note.text);
+out:
 	if (lock >= 0)
 		close(lock);
 	store_close(store);

@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "job.h"
 #include "quadlet.h"
+#include "release.h"
 #include "slot_steps.h"
 #include "update_log.h"
 
@@ -100,6 +101,10 @@ static int preflight(const struct options *o, struct store *store, struct err *e
 	size_t len = 0;
 	int r = record ? 0 : err_sys(e, ENOMEM, "stage %s", o->name);
 
+	if (r == 0 && release_is(o->name)) {
+		free(record);
+		return release_compile(store, o->store, o->digest_text, e);
+	}
 	if (r == 0)
 		r = unit_file_read(&unit, o->unit, o->store, &bytes, &len, NULL, e);
 	/* -ENOENT means a missing image to our caller. */
@@ -160,10 +165,13 @@ static int change(const struct options *o, struct store *store, uint64_t *floor,
 		r = lock = slots_lock(store, e);
 	if (r >= 0)
 		r = slots_read(store, slots, e);
-	if (r >= 0 && !(s = slots_find(slots, o->name)))
+	s = r < 0 ? NULL : release_is(o->name) && strcmp(o->step, "stage") == 0 ? slots_get(slots, o->name) : slots_find(slots, o->name);
+	if (r >= 0 && !s)
 		r = err_set(e, -EINVAL, "unit %s: has no image in use: it is pulled at its start, not updated", o->name);
 	if (r >= 0)
 		r = step(o, store, s, e);
+	if (r == SLOT_CHANGED && release_is(o->name) && o->ref && (!s->current[0] || strcmp(o->step, "commit") == 0))
+		span_copy(span_str(o->ref), s->ref, sizeof(s->ref));
 	if (r == SLOT_CHANGED)
 		r = slots_write(store, slots, e);
 	if (r >= 0) {

@@ -20,7 +20,7 @@
 
 struct options {
 	int table_fd, result_fd;
-	const char *store;
+	const char *store, *release;	/* release: instead of the one that state/slots names; NULL */
 	bool is_keys;
 	const char *const *dirs;
 	size_t count;
@@ -48,6 +48,8 @@ static int parse(struct options *o, int argc, char **argv)
 			return -EINVAL;
 		if (strcmp(argv[i], "--store") == 0)
 			o->store = argv[++i];
+		else if (strcmp(argv[i], "--release") == 0)
+			o->release = argv[++i];
 		else if (strcmp(argv[i], "--table-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
 			o->table_fd = (int)n, i++;
 		else if (strcmp(argv[i], "--result-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
@@ -138,7 +140,7 @@ int cmd_units(int argc, char **argv)
 	}
 	if (o.table_fd >= 0)
 		device_id_publish(o.store);
-	units_compile(t, o.dirs, o.count, store, o.store, &notices);
+	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices);
 	store_close(store);
 	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
 	free(t);

@@ -13,6 +13,7 @@
 
 #include "bundle_layers.h"
 #include "file.h"
+#include "release.h"
 #include "slots.h"
 #include "store_dir.h"
 
@@ -34,7 +35,7 @@ struct gc {
 	struct names {
 		char (*at)[NAME_MAX_LEN];
 		size_t len, size;
-	} layers, gone_bundles;		/* short names that stay; bundles that go */
+	} layers, gone_bundles, releases;	/* short names that stay; bundles that go; releases that stay */
 	unsigned serial;
 };
 
@@ -95,6 +96,23 @@ static int keep_text(struct gc *g, const char *text)
 	return set_add(&g->images, &d);
 }
 
+/* A release keeps the images of its units, and its folder. */
+static int keep_release(struct gc *g, const char *digest)
+{
+	struct release_pins *p = malloc(sizeof(*p));
+	char dir[RELEASE_DIR_MAX];
+	int r = p ? 0 : -ENOMEM;
+
+	release_dir(digest, dir);
+	if (r == 0 && digest[0])
+		r = names_add(&g->releases, dir + sizeof(RELEASE_FOLDER));
+	if (r == 0 && digest[0] && release_pins_read(g->store, digest, p, NULL) == 0)
+		for (uint32_t i = 0; r == 0 && i < p->count; i++)
+			r = keep_text(g, p->at[i].digest);
+	free(p);
+	return r;
+}
+
 static int keep_slots(struct gc *g)
 {
 	struct slots *slots = malloc(sizeof(*slots));
@@ -106,6 +124,11 @@ static int keep_slots(struct gc *g)
 		r = keep_text(g, s->current);
 		r = r < 0 ? r : keep_text(g, s->previous);
 		r = r < 0 ? r : keep_text(g, s->next);
+		if (r < 0 || !release_is(s->name))
+			continue;
+		r = keep_release(g, s->current);
+		r = r < 0 ? r : keep_release(g, s->previous);
+		r = r < 0 ? r : keep_release(g, s->next);
 	}
 	free(slots);
 	return r < 0 ? err_prefix(g->err, r, "nothing is removed") : 0;
@@ -249,6 +272,14 @@ static int discard_layer(struct gc *g, int dir, const char *name)
 	return r;
 }
 
+static int discard_release(struct gc *g, int dir, const char *name)
+{
+	if (names_has(&g->releases, name))
+		return 0;
+	fprintf(g->out, "release %s\n", name);
+	return discard(g, RELEASE_FOLDER, name);
+}
+
 static int remove_found(struct gc *g)
 {
 	char hex[DIGEST_HEX_LEN + 1], path[128];
@@ -283,6 +314,8 @@ static int remove_found(struct gc *g)
 	}
 	if (r == 0)
 		r = each_dir(g, "layers", discard_layer);
+	if (r == 0)
+		r = each_dir(g, RELEASE_FOLDER, discard_release);
 	/* Before a byte of them is deleted: a power cut must not bring an emptied layer back to its place. */
 	if (!g->dry_run && syncfs(g->store->root) < 0 && r == 0)
 		r = err_sys(g->err, errno, "sync");
@@ -354,5 +387,6 @@ int gc_run(struct store *s, const struct digest *keep, size_t keep_len, bool dry
 	free(g.gone_chains.at);
 	free(g.layers.at);
 	free(g.gone_bundles.at);
+	free(g.releases.at);
 	return r < 0 ? err_sys(e, -r, "garbage collection") : 0;
 }

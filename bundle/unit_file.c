@@ -14,7 +14,7 @@
 #include "seal.h"
 #include "unit_keys.h"
 
-static const char suffix[] = ".container";
+static const char suffix[] = ".container", release_suffix[] = ".release";
 
 struct parse {
 	struct unit_file *u;
@@ -59,10 +59,13 @@ static void defaults(struct unit_file *u)
 static int name_from_path(struct unit_file *u, const char *path, struct err *e)
 {
 	const char *last = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-	size_t len = strlen(last), tail = sizeof(suffix) - 1;
+	size_t len = strlen(last), tail = sizeof(release_suffix) - 1;
+	bool is_release = len > tail && strcmp(last + len - tail, release_suffix) == 0;
 
+	if (!is_release)
+		tail = sizeof(suffix) - 1;
 	snprintf(u->name, sizeof(u->name), "%.*s", (int)(len > tail ? len - tail : len), last);
-	if (len <= tail || strcmp(last + len - tail, suffix) != 0)
+	if (len <= tail || (!is_release && strcmp(last + len - tail, suffix) != 0))
 		return err_set(e, -EINVAL, "%s: the name of a unit file ends in %s", path, suffix);
 	if (strchr(last, '@'))
 		return err_set(e, -ENOTSUP, "%s: templates (@) are not supported: write one file a unit", path);

@@ -61,7 +61,7 @@ struct unit_file {
 	uint16_t exit_success[UNIT_EXITS_MAX], exit_prevent[UNIT_EXITS_MAX], exit_force[UNIT_EXITS_MAX];
 
 	/* [X-Coracle] */
-	bool is_critical, is_enabled, refuses_secrets;
+	bool is_critical, is_enabled, refuses_secrets, skips_registry;
 	struct unit_update update;		/* is_auto is of [Container] */
 	uint32_t cpu_percent, cpu_weight;	/* 0: no limit, the kernel's default */
 	const char *cpu_set;

@@ -227,6 +227,7 @@ static const struct unit_key keys[] = {
 	HONOURED("X-Coracle", "UpdateWindow", x_update_window, "HH:MM-HH:MM (UTC) in which AutoUpdate= looks for images and switches to them; default always"),
 	HONOURED("X-Coracle", "ConfirmSec", x_confirm, TIME ": a new image is kept once it was up for so long without an end; default: READY=1 where Notify= says so, else 30s"),
 	HONOURED("X-Coracle", "ConfirmWindowSec", x_confirm_window, TIME ": a new image not confirmed within it is rolled back; default 5min"),
+	HONOURED("X-Coracle", "ConfirmRegistry", x_confirm_registry, BOOLEAN "; default yes; of a .release file: a new release is kept only if its registry can be reached, and would let it in, while it is in force"),
 	HONOURED("X-Coracle", "CpuQuota", x_cpu_quota, "percent of one CPU, like 50% or 150%"),
 	HONOURED("X-Coracle", "CpuWeight", x_cpu_weight, "1 to 10000; the kernel's default is 100"),
 	HONOURED("X-Coracle", "Cpus", x_cpus, "a list like 0-1,3"),

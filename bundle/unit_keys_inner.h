@@ -94,6 +94,7 @@ UNIT_KEYS_READER(volume);
 UNIT_KEYS_READER(workdir);
 UNIT_KEYS_READER(x_confirm);
 UNIT_KEYS_READER(x_confirm_window);
+UNIT_KEYS_READER(x_confirm_registry);
 UNIT_KEYS_READER(x_update_interval);
 UNIT_KEYS_READER(x_update_window);
 UNIT_KEYS_READER(x_cpu_quota);

@@ -34,6 +34,15 @@ int unit_keys_x_confirm_window(struct unit_file *u, const char *v, struct err *e
 	return r == 0 && v[0] && u->update.confirm_window_ms == 0 ? -EINVAL : r;
 }
 
+int unit_keys_x_confirm_registry(struct unit_file *u, const char *v, struct err *e)
+{
+	bool is_wanted = true;
+	int r = unit_value_bool(&is_wanted, v, true);
+
+	u->skips_registry = !is_wanted;
+	return r;
+}
+
 /* "HH:MM" at *V, which moves behind it; minutes of the day, or -1. */
 static int take_minutes(const char **v)
 {

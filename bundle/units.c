@@ -11,12 +11,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "record.h"
+#include "release.h"
 #include "slots.h"
+#include "store_dir.h"
 
 struct found {
 	char path[256];		/* as unit_entry's */
 	char name[UNIT_NAME_MAX + 16];	/* of the file */
-	bool has_drop_ins;
+	bool has_drop_ins, is_of_release;
 };
 
 struct search {
@@ -25,6 +28,10 @@ struct search {
 	uint32_t count;
 	const char *store_dir;
 	const struct unit_notices *notices;
+	struct slots slots;
+	struct release_pins pins;
+	bool is_in_release;		/* the folder being read is the release's */
+	char release_file[256];		/* NAME.release, "": none */
 };
 
 static bool ends_with(const char *s, const char *tail)
@@ -75,6 +82,7 @@ static void add_file(struct search *s, const char *dir, const char *name)
 		f = &s->found[s->count++];
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	snprintf(f->path, sizeof(f->path), "%s/%s", dir, name);
+	f->is_of_release = s->is_in_release;
 }
 
 static void add_entry(struct search *s, const char *dir, const char *name)
@@ -87,6 +95,11 @@ static void add_entry(struct search *s, const char *dir, const char *name)
 		return;
 	if (ends_with(name, ".container")) {
 		add_file(s, dir, name);
+		return;
+	}
+	if (ends_with(name, ".release")) {
+		if ((size_t)snprintf(s->release_file, sizeof(s->release_file), "%s/%s", dir, name) >= sizeof(s->release_file))
+			s->release_file[0] = '\0';
 		return;
 	}
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
@@ -269,22 +282,86 @@ static void join_slot(struct unit_entry *x, const struct slot *s)
 	x->slot.tries = s->tries;
 }
 
-static void join_slots(struct unit_table *t, struct store *store)
+static void join_slots(struct search *s)
 {
-	struct slots *slots = malloc(sizeof(*slots));
-	struct err e = { "" };
+	for (uint32_t i = 0; i < s->t->count; i++) {
+		struct unit_entry *x = &s->t->unit[i];
+		const struct slot *slot = slots_find(&s->slots, x->name);
 
-	if (!slots)
-		return;
-	if (slots_read(store, slots, &e) < 0)
-		complain(t, e.text);
-	for (uint32_t i = 0; i < t->count; i++) {
-		const struct slot *s = slots_find(slots, t->unit[i].name);
-
-		if (s && strcmp(s->ref, t->unit[i].image) == 0)
-			join_slot(&t->unit[i], s);
+		/* The release alone says which image its units have. */
+		if (x->origin == UNIT_ORIGIN_RELEASE)
+			copy(x->current, sizeof(x->current), release_pin(&s->pins, x->name));
+		else if (slot && strcmp(slot->ref, x->image) == 0)
+			join_slot(x, slot);
 	}
-	free(slots);
+}
+
+/* The release itself stands last in the table: what its file says, or else what state/slots has of one that was asked for by hand. */
+static void add_release(struct search *s)
+{
+	const struct slot *slot = slots_find(&s->slots, RELEASE_NAME);
+	struct unit_table *t = s->t;
+	struct unit_file *u = NULL;
+	struct unit_entry *x;
+	struct err e = { "" };
+	int r = 0;
+
+	if (!s->release_file[0] && (!slot || !slot->ref[0]))
+		return;
+	if (t->count == CONFIG_UNITS_MAX) {
+		complain(t, "no place for the release: too many units (CONFIG_UNITS_MAX)");
+		return;
+	}
+	x = &t->unit[t->count++];
+	if (s->release_file[0])
+		r = unit_file_read(&u, s->release_file, s->store_dir, NULL, NULL, s->notices, &e);
+	if (u)
+		fill(x, u);
+	else if (slot)
+		copy(x->image, sizeof(x->image), slot->ref);
+	copy(x->path, sizeof(x->path), s->release_file);
+	copy(x->name, sizeof(x->name), RELEASE_NAME);
+	copy(x->error, sizeof(x->error), r < 0 ? e.text : "");
+	x->skips_registry = u && u->skips_registry;
+	x->is_enabled = x->on_boot_ms = x->is_critical = 0;
+	memset(&x->calendar, 0, sizeof(x->calendar));
+	if (slot)
+		join_slot(x, slot);
+	unit_file_free(u);
+}
+
+/* State/slots, and the folder and the pins of the release that is in use. False: none is. */
+static bool find_release(struct search *s, struct store *store, const char *release, char *dir, size_t size)
+{
+	const struct slot *slot;
+	struct err e = { "" };
+	char below[RELEASE_DIR_MAX];
+
+	if (slots_read(store, &s->slots, &e) < 0)
+		complain(s->t, e.text);
+	slot = slots_find(&s->slots, RELEASE_NAME);
+	if (!release)
+		release = slot ? slot->current : "";
+	if (!release[0])
+		return false;
+	if (release_pins_read(store, release, &s->pins, &e) < 0) {
+		complain(s->t, e.text[0] ? e.text : "the release in use is not on the disk");
+		return false;
+	}
+	release_dir(release, below);
+	return (size_t)snprintf(dir, size, "%s/%s/units", store->path, below) < size;
+}
+
+static void read_folders(struct search *s, const char *const *dirs, size_t count, const char *release)
+{
+	for (size_t i = 0; i < count; i++) {
+		read_folder(s, dirs[i]);
+		if (i == 0 && release) {
+			s->is_in_release = true;
+			read_folder(s, release);
+			s->is_in_release = false;
+		}
+	}
 }
 
 static void read_units(struct search *s, struct unit_file **u)
@@ -292,7 +369,13 @@ static void read_units(struct search *s, struct unit_file **u)
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct unit_entry *x = &s->t->unit[i];
 		struct err e = { "" };
-		int r = unit_file_read(&u[i], s->found[i].path, s->store_dir, NULL, NULL, s->notices, &e);
+		char *bytes = NULL;
+		size_t len = 0;
+		int r = unit_file_read(&u[i], s->found[i].path, s->store_dir, &bytes, &len, s->notices, &e);
+
+		x->file_crc = bytes ? record_crc32(0, bytes, len) : 0;
+		x->origin = s->found[i].is_of_release ? UNIT_ORIGIN_RELEASE : UNIT_ORIGIN_BOARD;
+		free(bytes);
 
 		copy(x->path, sizeof(x->path), s->found[i].path);
 		snprintf(x->name, sizeof(x->name), "%.*s", (int)(strlen(s->found[i].name) - strlen(".container")), s->found[i].name);
@@ -305,9 +388,11 @@ static void read_units(struct search *s, struct unit_file **u)
 	}
 }
 
-void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir,
+void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir, const char *release,
 	const struct unit_notices *notices)
 {
+	char folder[256];
+	bool has_release;
 	struct search *s = calloc(1, sizeof(*s));
 	struct unit_file **u = calloc(CONFIG_UNITS_MAX, sizeof(*u));
 
@@ -319,8 +404,8 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 	s->t = t;
 	s->store_dir = store_dir;
 	s->notices = notices;
-	for (size_t i = 0; i < count; i++)
-		read_folder(s, dirs[i]);
+	has_release = store && find_release(s, store, release, folder, sizeof(folder));
+	read_folders(s, dirs, count, has_release ? folder : NULL);
 	find_drop_ins(s, dirs, count);
 	qsort(s->found, s->count, sizeof(s->found[0]), by_name);
 	t->count = s->count;
@@ -329,8 +414,8 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 		if (u[i] && !t->unit[i].error[0])
 			link_unit(t, &t->unit[i], u[i]);
 	refuse_circles(t);
-	if (store)
-		join_slots(t, store);
+	join_slots(s);
+	add_release(s);
 out:
 	for (uint32_t i = 0; u && i < CONFIG_UNITS_MAX; i++)
 		unit_file_free(u[i]);

@@ -68,20 +68,30 @@ static int take(struct certs *c, DIR *list, const char *end, size_t *len, char *
 	return r;
 }
 
-int certs_read(const char *dir, const char *server, const char *port, struct certs *out, struct err *e)
+static DIR *open_host(const char *dir, const char *server, const char *port, char *path, size_t size)
 {
 	const char *open = strchr(server, ':') ? "[" : "", *shut = *open ? "]" : "";
+	DIR *list;
+
+	snprintf(path, size, "%s/%s%s%s:%s", dir, open, server, shut, port);
+	list = opendir(path);
+	if (!list && strcmp(port, "443") == 0) {
+		snprintf(path, size, "%s/%s%s%s", dir, open, server, shut);
+		list = opendir(path);
+	}
+	return list;
+}
+
+int certs_read(const char *first, const char *dir, const char *server, const char *port, struct certs *out, struct err *e)
+{
 	char path[700], stem[256] = "", key[270];
 	DIR *list;
 	int r = 0;
 
 	memset(out, 0, sizeof(*out));
-	snprintf(path, sizeof(path), "%s/%s%s%s:%s", dir, open, server, shut, port);
-	list = opendir(path);
-	if (!list && strcmp(port, "443") == 0) {
-		snprintf(path, sizeof(path), "%s/%s%s%s", dir, open, server, shut);
-		list = opendir(path);
-	}
+	list = first ? open_host(first, server, port, path, sizeof(path)) : NULL;
+	if (!list)
+		list = open_host(dir, server, port, path, sizeof(path));
 	if (list)
 		r = take(out, list, ".crt", &out->roots_len, NULL, 0, e);
 	if (r == 0 && !out->roots_len && append(out, AT_FDCWD, SYSTEM_ROOTS, &out->roots_len, NULL) < 0)

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "seal.h"
 
 static int usage(const char *command, const char *what)
 {
@@ -24,7 +27,7 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 	const struct { const char *name; const char **to; } texts[] = {
 		{ "--store", &o->store_dir }, { "--policy", &o->policy_file }, { "--authfile", &o->access.auth_file },
 		{ "--cert-dir", &o->access.cert_dir }, { "--registries-conf", &o->access.registries_file },
-		{ "--proxy-conf", &o->access.proxy_file }, { "--preload", &o->preload }, { "--as", &o->as },
+		{ "--proxy-conf", &o->access.proxy_file }, { "--preload", &o->preload }, { "--as", &o->as }, { "--trust", &o->trust },
 	};
 	const struct { const char *name; unsigned *to, min; } numbers[] = {
 		{ "--tries", &o->access.tries, 1 }, { "--stall-timeout", &o->access.stall_s, 1 }, { "--timeout", &o->total_s, 0 },
@@ -59,6 +62,24 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 	return true;
 }
 
+/* What a release says of trust comes before what the board was made with. */
+static void use_trust(struct options *o)
+{
+	static char policy[4200], certs[4200];
+	struct seal seal = { .is_there = false };
+	bool is_believed = o->trust && seal_load(&seal, NULL) == 0 && !seal.is_there;
+
+	/* Whoever holds the disk could have written it, where that is guarded against. */
+	seal_wipe(&seal);
+	if (!is_believed)
+		return;
+	snprintf(policy, sizeof(policy), "%s/policy.json", o->trust);
+	snprintf(certs, sizeof(certs), "%s/certs.d", o->trust);
+	if (access(policy, F_OK) == 0)
+		o->policy_file = policy;
+	o->access.cert_dir_first = certs;
+}
+
 int options_parse(int argc, char **argv, struct options *o)
 {
 	struct err e = { "" };
@@ -78,6 +99,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			o->text = argv[i];
 		} else if (strcmp(argv[i], "--json") == 0) {
 			o->is_json = true;
+		} else if (strcmp(argv[i], "--dry") == 0) {
+			o->is_dry = true;
 		} else if (strcmp(argv[i], "--no-partial") == 0) {
 			o->no_partial = true;
 		} else if (strcmp(argv[i], "--refuse-secrets") == 0) {
@@ -90,6 +113,7 @@ int options_parse(int argc, char **argv, struct options *o)
 	}
 	if (e.text[0] || !o->text)
 		return usage(argv[0], e.text[0] ? e.text : "no reference");
+	use_trust(o);
 	if (o->result_fd >= 0)
 		fcntl(o->result_fd, F_SETFD, FD_CLOEXEC);
 	if (o->total_s)

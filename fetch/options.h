@@ -20,6 +20,8 @@ struct options {
 	struct digest known[OPTIONS_KNOWN_MAX];	/* pull --known: manifests of which nothing is fetched, as the caller has or does not want them */
 	int known_count;
 	const char *as;		/* pull --as REF: take the bytes from TEXT, but only as policy and signature would let in REF; NULL */
+	const char *trust;	/* a folder of which policy.json, where it is there, stands for the policy, and certs.d comes first; NULL */
+	bool is_dry;		/* pull --dry: would it come in? No layer is fetched, nothing published */
 	uint64_t floor;		/* pull --floor: the lowest signed version that may come in, 0: none */
 };
 

@@ -145,15 +145,19 @@ static int read_requirement(struct policy *p, struct policy_requirement *q, yyjs
 {
 	static const char *const plain[MEMBERS_MAX] = { "type" };
 	static const char *const with_keys[MEMBERS_MAX] = {
-		"type", "keyPath", "keyPaths", "keyData", "keyDatas", "signedIdentity", "X-Coracle-Threshold",
+		"type", "keyPath", "keyPaths", "keyData", "keyDatas", "signedIdentity", "X-Coracle-Threshold", "X-Coracle-MayChangeTrust",
 	};
 	const char *type = yyjson_get_str(yyjson_obj_get(rule, "type"));
+	yyjson_val *trust = yyjson_obj_get(rule, "X-Coracle-MayChangeTrust");
 	int r;
 
 	if (type && strcmp(type, "sigstoreSigned") == 0) {
 		q->rule = POLICY_SIGNED;
 		r = check_members(p, rule, "sigstoreSigned", with_keys, e);
 		r = r < 0 ? r : read_keys(p, q, rule, e);
+		if (r == 0 && trust && !yyjson_is_bool(trust))
+			r = err_set(e, -EKEYREJECTED, "scope %s: X-Coracle-MayChangeTrust must be true or false", p->scope);
+		q->may_change_trust = yyjson_get_bool(trust);
 		return r < 0 ? r : read_identity(p, q, yyjson_obj_get(rule, "signedIdentity"), e);
 	}
 	if (!type || (strcmp(type, "reject") != 0 && strcmp(type, "insecureAcceptAnything") != 0))
@@ -266,6 +270,14 @@ bool policy_rejects(const struct policy *p)
 		if (p->requirement[i].rule == POLICY_REJECT)
 			return true;
 	return p->count == 0;
+}
+
+bool policy_may_change_trust(const struct policy *p)
+{
+	for (int i = 0; i < p->count; i++)
+		if (p->requirement[i].rule == POLICY_SIGNED && p->requirement[i].may_change_trust)
+			return true;
+	return false;
 }
 
 /* Cuts ":tag" or "@digest" off; says whether there was a tag. */

@@ -27,6 +27,7 @@ struct policy_key {
 struct policy_requirement {
 	enum policy_rule rule;
 	int key_count, threshold;	/* POLICY_SIGNED; threshold 1 unless said */
+	bool may_change_trust;		/* a release that it lets in may bring a policy and certificate authorities */
 	struct policy_key key[CONFIG_POLICY_KEYS_MAX];
 	enum policy_identity identity;
 	char identity_value[600];	/* dockerReference, dockerRepository, or remapIdentity's prefix */
@@ -45,6 +46,9 @@ int policy_load(const char *file, const struct ref *ref, struct policy *out, str
 
 /* Does one requirement reject everything? */
 bool policy_rejects(const struct policy *p);
+
+/* "X-Coracle-MayChangeTrust": true in a requirement that demands a signature. */
+bool policy_may_change_trust(const struct policy *p);
 
 /* Does the docker-reference SIGNED of a signature stand for REF under requirement R of P? 0, or -EKEYREJECTED with the reason. */
 int policy_identity_check(const struct policy *p, const struct policy_requirement *r, const struct ref *ref, const char *signed_ref,

@@ -51,9 +51,9 @@ static int publish_image(struct pull *p, struct err *e)
 {
 	char admitted[3000];
 
-	snprintf(admitted, sizeof(admitted), "ref=%s\ndigest=%s\nscope=%s\nkey=%s\npayload=%s\nversion=%llu\n", p->o.as ? p->o.as : p->o.text,
+	snprintf(admitted, sizeof(admitted), "ref=%s\ndigest=%s\nscope=%s\nkey=%s\npayload=%s\nversion=%llu\ntrust=%s\n", p->o.as ? p->o.as : p->o.text,
 		digest_text(&p->found.admitted.digest).text, p->found.admitted.scope, p->found.admitted.signer, p->found.admitted.payload,
-		(unsigned long long)p->version);
+		(unsigned long long)p->version, policy_may_change_trust(&p->policy) ? "yes" : "no");
 	return store_image_publish(p->store, &p->found.manifest_digest, span_of(p->found.manifest_json, p->found.manifest_len),
 		span_of(p->found.config_json, p->found.config_len), span_str(admitted), e);
 }
@@ -134,7 +134,7 @@ static int pull(struct pull *p, struct err *e)
 	if (p->ref.transport == REF_DOCKER && clock_save(store_fd(p->store), &late) < 0)
 		fprintf(stderr, "coracle-fetch: the time is not kept: %s\n", late.text);
 	r = consider(p, e);
-	if (r < 0 || p->is_known)
+	if (r < 0 || p->is_known || p->o.is_dry)
 		return r;
 	snprintf(line, sizeof(line), "signature checked, %zu layers", p->found.manifest.layer_count);
 	progress_say(&p->progress, line);

@@ -110,6 +110,8 @@ static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 	struct err e = { "" };
 	ssize_t n = -1;
 
+	if (p->is_release_switch && !p->is_switch_read)
+		return;		/* of the release before: read anew */
 	if (code == JOB_DONE) {
 		n = pread(fd, &table, sizeof(table), 0);
 		if (unit_table_check(&table, n < 0 ? 0 : (size_t)n, &e) == 0) {
@@ -195,6 +197,7 @@ static uint64_t scan_task(struct pid1 *p, struct board_task *t, enum job_kind ki
 static bool run_units(struct pid1 *p)
 {
 	p->is_read_with_store = p->status->is_data_there;
+	p->is_switch_read = p->is_release_switch;
 	return job_run_units(p, p->is_read_with_store);
 }
 
@@ -223,7 +226,7 @@ static uint64_t ready_line(struct pid1 *p)
 	p->is_ready_said = true;
 	status_begin(p->status);
 	snprintf(p->status->ready, sizeof(p->status->ready), "PID 1 ready, %u unit%s; data: %s%.200s; network: %.100s",
-		p->units_len, p->units_len == 1 ? "" : "s", p->status->is_data_there ? "" : "not mounted: ",
+		p->units_len - !!p->release, p->units_len - !!p->release == 1 ? "" : "s", p->status->is_data_there ? "" : "not mounted: ",
 		p->status->data, net_text(p));
 	status_end(p->status);
 	plog("%s", p->status->ready);

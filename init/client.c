@@ -39,6 +39,23 @@ int client_command(const struct client_args *a, uint32_t command, const char *na
 	return client_request(a, &q, r, fd);
 }
 
+static struct status_unit release;
+
+const struct status_unit *client_release(void)
+{
+	return release.name[0] ? &release : NULL;
+}
+
+static void part_release(struct status *s)
+{
+	release.name[0] = '\0';
+	for (uint32_t i = 0; i < s->count; i++)
+		if (!strcmp(s->unit[i].name, UNIT_RELEASE_NAME)) {
+			release = s->unit[i];
+			s->unit[i].name[0] = '\0';
+		}
+}
+
 const struct status *client_status(const struct client_args *a)
 {
 	static struct status copy;
@@ -50,6 +67,8 @@ const struct status *client_status(const struct client_args *a)
 	ret = fd < 0 ? -EBADMSG : status_copy(fd, &copy);
 	if (fd >= 0)
 		close(fd);
+	if (ret == 0)
+		part_release(&copy);
 	if (ret < 0)
 		fprintf(stderr, "coracle: status record: %s\n", ret == -EBADMSG ?
 			"not one of this version: are coracle and PID 1 of one build?" : strerror(-ret));
@@ -165,6 +184,8 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->since = argv[++i];
 		else if (!strcmp(s, "--listen"))
 			a->is_server = true;
+		else if (!strcmp(s, "--release") && !a->name)
+			a->name = UNIT_RELEASE_NAME;
 		else if (!strcmp(s, "--no-wait"))
 			a->is_quick = true;
 		else if (!strcmp(s, "--socket") && i + 1 < argc)

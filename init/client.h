@@ -18,7 +18,7 @@ struct client_args {
 	const char *since;		/* logs --since, or NULL */
 	bool is_saved;			/* logs --saved */
 	bool is_kernel;			/* log --kernel */
-	const char *source;		/* update: the archive, or NULL */
+	const char *source;		/* update: the archive, or a release's reference; or NULL */
 	bool is_quick;			/* update, rollback: --no-wait */
 	bool is_server;			/* metrics --listen */
 	const char *socket;		/* control socket */
@@ -37,6 +37,9 @@ int client_open(const char *path, const struct control_request *q, struct contro
 /* client_ask with the complaint written to stderr, also for a reply that says no. 0 or 1. */
 int client_request(const struct client_args *a, const struct control_request *q, struct control_reply *r, int *fd);
 int client_command(const struct client_args *a, uint32_t command, const char *name, struct control_reply *r, int *fd);
+
+/* The entry of the board's release in the last copy, or NULL. It is not among the copy's units. */
+const struct status_unit *client_release(void);
 
 /* A copy of the status record in static storage, or NULL after a complaint. */
 const struct status *client_status(const struct client_args *a);

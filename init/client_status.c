@@ -154,6 +154,10 @@ static void show_board(const struct status *s)
 		"  (no clock in hardware: began at the later of build and last confirmed time)" : "");
 	summary(s, text, sizeof(text));
 	printf("units     %s\n", text);
+	if (client_release()) {
+		printf("release   %s %s\n", client_release()->image, client_release()->digest[0] ? client_release()->digest : "(none yet)");
+		client_update_lines(s, client_release(), 8, false);
+	}
 	if (s->units_error[0] && s->count)
 		printf("          %s\n", s->units_error);
 }
@@ -270,6 +274,13 @@ static void json_board(const struct status *s)
 	printf(",\"clock_floor\":%s", s->is_clock_floor ? "true" : "false");
 	json_pair("power", s->power == STATUS_POWER_ON ? "on" : s->power == STATUS_POWER_OFF ? "poweroff" : "reboot");
 	json_pair("units_error", s->units_error);
+	if (client_release()) {
+		printf(",\"release\":{\"image\":");
+		json_text(client_release()->image);
+		json_pair("digest", client_release()->digest);
+		client_update_json(s, client_release());
+		printf("}");
+	}
 }
 
 static bool is_shown(const struct client_args *a, const struct status_unit *u)

@@ -18,6 +18,8 @@ enum { LOOK_US = 200000, HISTORY_MAX = 128 * 1024 };
 
 static const struct status_unit *find(const struct status *s, const char *name)
 {
+	if (s && !strcmp(name, UNIT_RELEASE_NAME))
+		return client_release();
 	for (uint32_t i = 0; s && i < s->count; i++)
 		if (!strcmp(s->unit[i].name, name))
 			return &s->unit[i];
@@ -72,7 +74,7 @@ static int follow(const struct client_args *a, uint32_t before)
 			return x->end == STATUS_UPDATE_FAILED;
 		}
 		show_progress(u, &shown);
-		if (x->state == UPDATE_STAGED && u->state == UNIT_INACTIVE) {
+		if (x->state == UPDATE_STAGED && u->state == UNIT_INACTIVE && u != client_release()) {
 			printf("%s: its next start is the trial\n", u->name);
 			return 0;
 		}

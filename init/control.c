@@ -126,8 +126,8 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 
 	if (i < 0)
 		return;
-	if (p->power != STATUS_POWER_ON) {
-		refuse(r, -ESHUTDOWN, "%s: the board is going down", q->name);
+	if (p->power != STATUS_POWER_ON || update_is_release(p, (unsigned)i)) {
+		refuse(r, -ESHUTDOWN, "%s: the board is going down, or it is no unit", q->name);
 		return;
 	}
 	plog("unit %s: asked to %s", q->name, name[q->command]);
@@ -138,7 +138,8 @@ static void change_unit(struct pid1 *p, const struct control_request *q, struct 
 
 static void change_image(struct pid1 *p, const struct control_request *q, struct control_reply *r)
 {
-	int i = unit_of(p, q->name, r);
+	bool is_first = !p->release && !strcmp(q->name, UNIT_RELEASE_NAME) && q->text[0];
+	int i = is_first ? sup_add_release(p) : unit_of(p, q->name, r);
 
 	if (i < 0)
 		return;

@@ -46,6 +46,7 @@ int job_exec(struct job_args *a, const struct pid1 *p, const char *program)
 static int run_units(const struct pid1 *p, bool has_store)
 {
 	struct job_args a = { .len = 1 };
+	const struct unit *release = p->release && p->is_table_with_store ? &p->units[p->release - 1] : NULL;
 
 	job_add(&a, "units");
 	job_add(&a, "--table-fd");
@@ -55,6 +56,10 @@ static int run_units(const struct pid1 *p, bool has_store)
 	if (has_store) {
 		job_add(&a, "--store");
 		job_add(&a, p->status->data_dir);
+	}
+	if (release) {
+		job_add(&a, "--release");
+		job_add(&a, release->entry.current);
 	}
 	job_add(&a, p->conf.units);
 	if (has_store) {
@@ -110,6 +115,11 @@ void job_add_trust(struct job_args *a, const struct pid1 *p)
 	if (auth) {
 		job_add(a, "--authfile");
 		job_add(a, auth);
+	}
+	if (p->release && p->units[p->release - 1].entry.current[0]) {
+		snprintf(a->release, sizeof(a->release), "%s/releases/%.32s", p->status->data_dir, p->units[p->release - 1].entry.current + 7);
+		job_add(a, "--trust");
+		job_add(a, a->release);
 	}
 }
 

@@ -103,6 +103,9 @@ struct pid1 {
 	struct lines dhcpcd_err;
 	struct unit units[CONFIG_UNITS_MAX];
 	unsigned units_len;
+	unsigned release;		/* index + 1 of the entry that is the board's release, 0: none */
+	bool is_switch_read;		/* the units job under way was told of it */
+	bool is_release_switch;		/* the next table is of another release: units that it changes are restarted */
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
 	struct board_task modules, mount, grow, verify, net, read_units;
 	bool is_read_with_store;	/* the units job under way was given it */

@@ -23,6 +23,9 @@ int sup_find(const struct pid1 *p, const char *name);
 /* Takes in a checked table: new units, changed ones (from their next start on), those that went (stopped, dropped). */
 void sup_adopt(struct pid1 *p, const struct unit_table *t);
 
+/* A place for the release, which was asked for by hand where no file tells of one; its index, or -1. */
+int sup_add_release(struct pid1 *p);
+
 /* Frees the places of units that are no longer in the table and have ended. */
 void sup_drop_gone(struct pid1 *p);
 

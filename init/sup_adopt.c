@@ -39,6 +39,8 @@ static void drop(struct pid1 *p, unsigned i)
 	close_fd(&u->record_fd);
 	notify_close(p, i);
 	u->is_used = false;
+	if (update_is_release(p, i))
+		p->release = 0;
 	status_begin(p->status);
 	memset(&p->status->unit[i], 0, sizeof(p->status->unit[i]));
 	status_end(p->status);
@@ -81,9 +83,14 @@ static int place(struct pid1 *p, const struct unit_entry *e)
 	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = u->notify_fd = u->health.out_fd = -1;
 	u->entry = *e;
 	u->entry.current[0] = '\0';
-	make_log(u);
+	if (!strcmp(e->name, UNIT_RELEASE_NAME)) {
+		p->release = (unsigned)i + 1;
+		u->out_fd[0] = u->out_fd[1] = u->err_fd[0] = u->err_fd[1] = -1;
+	} else {
+		make_log(u);
+		u->is_dirty = true;	/* a group left by whoever ran before */
+	}
 	u->is_used = true;
-	u->is_dirty = true;	/* a group left by whoever ran before */
 	if ((unsigned)i >= p->units_len)
 		p->units_len = (unsigned)i + 1;
 	return i;
@@ -115,7 +122,21 @@ static void take_entry(struct pid1 *p, unsigned i, const struct unit_entry *give
 	if (p->cgroup_dir[0])
 		snprintf(s->cgroup, sizeof(s->cgroup), "%.40s/%s", p->cgroup_dir, e->name);
 	status_end(p->status);
-	notify_open(p, i);
+	if (!update_is_release(p, i))
+		notify_open(p, i);
+}
+
+int sup_add_release(struct pid1 *p)
+{
+	static struct unit_entry e = { .name = UNIT_RELEASE_NAME };
+	int i = place(p, &e);
+
+	if (i >= 0) {
+		p->units[i].update.is_loaded = true;
+		take_entry(p, (unsigned)i, &e);
+		p->status->count = p->units_len;
+	}
+	return i;
 }
 
 static void no_after(struct unit *u)
@@ -154,7 +175,7 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 {
 	int where[CONFIG_UNITS_MAX];
 	bool is_listed[CONFIG_UNITS_MAX] = { false };
-	bool is_new[CONFIG_UNITS_MAX] = { false };
+	bool is_new[CONFIG_UNITS_MAX] = { false }, is_changed[CONFIG_UNITS_MAX] = { false };
 	bool has_new = false;
 
 	for (uint32_t k = 0; k < t->count; k++) {
@@ -166,7 +187,9 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 			continue;
 		}
 		is_listed[where[k]] = true;
-		is_new[where[k]] = !was_there;
+		/* One that was on its way out, and comes back, starts like a new one. */
+		is_new[where[k]] = !was_there || p->units[where[k]].is_gone;
+		is_changed[where[k]] = p->is_release_switch && p->units[where[k]].entry.file_crc != t->unit[k].file_crc;
 		has_new |= !was_there;
 	}
 	for (uint32_t k = 0; k < t->count; k++) {
@@ -190,7 +213,7 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 	for (unsigned i = 0; i < p->units_len; i++) {
 		struct unit *u = &p->units[i];
 
-		if (u->is_used && !is_listed[i]) {
+		if (u->is_used && !is_listed[i] && !(update_is_release(p, i) && u->update.state != UPDATE_IDLE)) {
 			u->is_gone = true;
 			sup_event(p, i, UNIT_EV_STOP);
 		}
@@ -202,8 +225,12 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t)
 	status_end(p->status);
 	if (has_new)
 		helper_renew_logger(p);
+	p->is_release_switch = false;
 	for (unsigned i = 0; i < p->units_len; i++)
-		if (is_new[i] && p->units[i].entry.is_enabled && !p->units[i].entry.on_boot_ms && !p->units[i].entry.calendar.months && p->power == STATUS_POWER_ON)
+		if (is_changed[i] && p->units[i].state != UNIT_INACTIVE && p->units[i].state != UNIT_STOPPING)
+			sup_ask(p, i, UNIT_EV_RESTART);
+		else if (is_new[i] && p->units[i].entry.is_enabled && !p->units[i].entry.on_boot_ms && !p->units[i].entry.calendar.months &&
+			p->power == STATUS_POWER_ON)
 			sup_ask(p, i, UNIT_EV_START);
 }
 

@@ -93,6 +93,7 @@ struct update {
 	bool was_stopped;		/* by hand, since the switch was decided */
 	bool has_begun;			/* on trial: its program was started */
 	unsigned ends;			/* of the program on trial */
+	bool is_reached;		/* a release on trial: its registry answered, and would let it in */
 	uint8_t op;			/* enum update_action: the last that started a job */
 	char digest[72];		/* the new image, "" until it is known */
 	char old[72];

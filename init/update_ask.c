@@ -12,11 +12,19 @@
 #include "text.h"
 #include "update_run.h"
 
+bool update_is_release(const struct pid1 *p, unsigned i)
+{
+	return i + 1 == p->release;
+}
+
 void update_adopt(struct pid1 *p, unsigned i, struct unit_entry *e, bool is_with_store)
 {
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
 
+	/* Asked for by hand, it may be another than the file's. */
+	if (update_is_release(p, i) && x->state != UPDATE_IDLE)
+		memcpy(e->image, u->entry.image, sizeof(e->image));
 	if (strcmp(u->entry.image, e->image) != 0) {
 		/* Pointed at another image: what was under way is of no use any more. */
 		memset(x, 0, sizeof(*x));
@@ -38,15 +46,16 @@ void update_adopt(struct pid1 *p, unsigned i, struct unit_entry *e, bool is_with
 
 const char *update_obstacle(const struct pid1 *p, unsigned i)
 {
-	const struct update *x = &p->units[i].update;
+	const struct unit *u = &p->units[i];
+	bool is_held = u->update.is_held || (p->release && u->entry.origin == UNIT_ORIGIN_RELEASE &&
+		(p->is_release_switch || p->units[p->release - 1].update.is_held));
 
-	return x->is_held ? "waits for a step of its update to be on the disk" : NULL;
+	return is_held ? "waits for a step of its update to be on the disk" : NULL;
 }
 
 void update_ended(struct pid1 *p, unsigned i)
 {
-	if (p->units[i].update.state == UPDATE_CONFIRMING)
-		p->units[i].update.ends++;
+	p->units[i].update.ends++;
 }
 
 void update_stopped(struct pid1 *p, unsigned i)
@@ -67,7 +76,10 @@ int update_ask(struct pid1 *p, unsigned i, const char *source, char *text, size_
 
 	if (!p->is_table_with_store || u->entry.error[0])
 		return refuse(text, size, -EAGAIN, "%s: %s", u->entry.name, u->entry.error[0] ? u->entry.error : "no data partition yet");
-	if (!u->entry.current[0])
+	if (update_is_release(p, i) && !strncmp(source, "docker://", 9)) {
+		text_copy(u->entry.image, sizeof(u->entry.image), source + 9);
+		source = "";
+	} else if (update_is_release(p, i) ? !u->entry.image[0] : !u->entry.current[0])
 		return refuse(text, size, -EINVAL, "%s: has no image yet: its start pulls it%s", u->entry.name, "");
 	if (!source[0] && strchr(u->entry.image, '@'))
 		return refuse(text, size, -EINVAL, "%s: %s names a digest, which never moves: name a tag", u->entry.name, u->entry.image);

@@ -18,7 +18,12 @@ static int run_check(const struct pid1 *p, const struct unit *u)
 {
 	struct job_args a = { .len = 1 };
 
-	job_add(&a, "check");
+	/* A release on trial: would the board still be let in to it, under what it brought? */
+	bool is_dry = u->update.state == UPDATE_CONFIRMING;
+
+	job_add(&a, is_dry ? "pull" : "check");
+	if (is_dry)
+		job_add(&a, "--dry");
 	job_add_common(&a, p);
 	job_add_trust(&a, p);
 	job_add(&a, reference(&a, u));
@@ -28,12 +33,17 @@ static int run_check(const struct pid1 *p, const struct unit *u)
 static int run_fetch(const struct pid1 *p, const struct unit *u)
 {
 	struct job_args a = { .len = 1 };
+	bool is_release = u->entry.name[0] == UNIT_RELEASE_NAME[0];
 
+	if (is_release)
+		job_add(&a, "release");
 	job_add(&a, "pull");
 	job_add_common(&a, p);
 	job_add_trust(&a, p);
-	job_add(&a, "--known");
-	job_add(&a, u->entry.current);
+	if (u->entry.current[0]) {
+		job_add(&a, "--known");
+		job_add(&a, u->entry.current);
+	}
 	for (int i = 0; i < UNIT_REFUSED_MAX && u->entry.slot.refused[i][0]; i++) {
 		job_add(&a, "--known");
 		job_add(&a, u->entry.slot.refused[i]);
@@ -47,7 +57,7 @@ static int run_fetch(const struct pid1 *p, const struct unit *u)
 		job_add(&a, u->entry.image);
 	}
 	job_add(&a, reference(&a, u));
-	return job_exec(&a, p, "coracle-fetch");
+	return job_exec(&a, p, is_release ? "coracle-bundle" : "coracle-fetch");
 }
 
 static const char *step_of(const struct unit *u, enum job_kind kind)

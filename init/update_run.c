@@ -12,13 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "health.h"
 #include "pid1.h"
 #include "plog.h"
 #include "sup.h"
 #include "text.h"
 
-enum { RETRY_FIRST_MS = 2000, PLACE_MS = 500, WINDOW_LOOK_MS = 20000 };
+enum { RETRY_FIRST_MS = UPDATE_RETRY_MS, PLACE_MS = UPDATE_PLACE_MS, WINDOW_LOOK_MS = 20000 };
 
 static void publish(struct pid1 *p, unsigned i)
 {
@@ -94,6 +93,12 @@ static void set_current(struct pid1 *p, unsigned i, const char *digest, bool res
 		close(u->record_fd);
 	u->record_fd = -1;
 	memmove(u->entry.current, digest, strlen(digest) + 1);
+	if (update_is_release(p, i)) {
+		p->is_release_switch = true;
+		p->read_units.is_done = false;
+		p->read_units.due_ms = 0;
+		return;
+	}
 	if (restarts && u->state != UNIT_INACTIVE && u->state != UNIT_STOPPING)
 		sup_ask(p, i, UNIT_EV_RESTART);
 }
@@ -114,8 +119,10 @@ static void begin_trial(struct pid1 *p, unsigned i)
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
 
-	x->is_held = x->has_begun = false;
-	x->ends = 0;
+	x->is_held = x->has_begun = x->is_reached = false;
+	for (unsigned k = 0; k < p->units_len; k++)
+		if (k == i || update_is_release(p, i))
+			p->units[k].update.ends = 0;
 	text_copy(x->old, sizeof(x->old), u->entry.current);
 	x->is_switched = true;
 	plog("unit %s: on trial: %s, attempt %u of %d", u->entry.name, x->digest, u->entry.slot.tries, CONFIG_UPDATE_TRIES);
@@ -149,7 +156,7 @@ static void rest(struct pid1 *p, unsigned i, enum status_update_end end)
 	x->is_held = x->is_switched = false;
 	x->fails = 0;
 	/* Asked again while an image waits, and nothing newer is there: that one is taken now. */
-	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0] && u->state != UNIT_INACTIVE)
+	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0] && (u->state != UNIT_INACTIVE || update_is_release(p, i)))
 		return;
 	x->is_forced = false;
 	/* One that was only interrupted is taken up again at the next look. */
@@ -372,6 +379,12 @@ void update_job_ended(struct pid1 *p, const struct job *j, unsigned code, const 
 	}
 	x = &p->units[i].update;
 	wanted = x->state == UPDATE_CHECKING ? JOB_CHECK : x->state == UPDATE_DOWNLOADING ? JOB_FETCH : JOB_SLOT;
+	if (x->state == UPDATE_CONFIRMING && j->kind == JOB_CHECK) {
+		x->is_reached = code == JOB_DONE;
+		x->timer_ms = p->now_ms + RETRY_FIRST_MS;
+		update_say(p, i, x->is_reached ? "" : text);
+		return;
+	}
 	/* One that was cancelled, or only a note. */
 	if (j->kind != wanted || x->state == UPDATE_IDLE || x->timer_ms)
 		return;
@@ -421,76 +434,13 @@ static bool can_switch(const struct unit *u)
 		u->state == UNIT_EXITED || u->state == UNIT_REFUSED || u->state == UNIT_FAILED;
 }
 
-static void bad(struct pid1 *p, unsigned i, const char *why)
-{
-	const struct status_unit *s = &p->status->unit[i];
-	char text[160];
-
-	snprintf(text, sizeof(text), "%s%s%.110s", why, s->reason[0] ? ": " : "", s->reason);
-	update_say(p, i, text);
-	update_event(p, i, UPDATE_EV_BAD);
-}
-
-static bool is_good(const struct pid1 *p, unsigned i, uint64_t now_ms, uint64_t *next)
-{
-	const struct unit *u = &p->units[i];
-	const struct status_unit *s = &p->status->unit[i];
-	uint32_t ms = s->health != HEALTH_NONE ? u->entry.update.confirm_ms : update_confirm_ms(&u->entry);
-
-	if (u->state == UNIT_EXITED || (u->state == UNIT_INACTIVE && u->has_done && u->update.has_begun))
-		return true;
-	if (u->state != UNIT_RUNNING || (s->health != HEALTH_NONE && s->health != HEALTH_GOOD))
-		return false;
-	if (now_ms >= u->started_ms + ms)
-		return true;
-	*next = u->started_ms + ms;
-	return false;
-}
-
-/* The trial of unit I, watched. Returns when to look again. */
-static uint64_t watch(struct pid1 *p, unsigned i, uint64_t now_ms)
-{
-	struct unit *u = &p->units[i];
-	struct update *x = &u->update;
-	uint64_t next = 0, late;
-
-	if (!x->has_begun && (u->state == UNIT_WAITING || u->state == UNIT_RESTARTING))
-		x->since_ms = now_ms;	/* its time begins with it */
-	x->has_begun |= u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING || u->state == UNIT_RUNNING || x->ends;
-	late = x->since_ms + update_window_ms(&u->entry);
-	if (x->was_stopped) {
-		update_say(p, i, "stopped by hand");
-		update_event(p, i, UPDATE_EV_STOPPED);
-	} else if (is_good(p, i, now_ms, &next)) {
-		update_say(p, i, p->status->unit[i].health == HEALTH_GOOD ? "healthy" : u->state == UNIT_RUNNING ?
-			u->entry.notify ? "ready" : "up for long enough" : "ended well");
-		update_event(p, i, UPDATE_EV_GOOD);
-	} else if (x->ends >= CONFIG_UPDATE_CRASHES) {
-		bad(p, i, "its program ended too often");
-	} else if (u->state == UNIT_FAILED) {
-		bad(p, i, "failed");
-	} else if (u->state == UNIT_REFUSED && !u->entry.error[0]) {
-		bad(p, i, "refused");
-	} else if (p->status->unit[i].health == HEALTH_BAD) {
-		bad(p, i, "unhealthy");
-	} else if (now_ms >= late && u->job_fails && !x->has_begun) {
-		update_say(p, i, "could not be started");	/* not its fault */
-		update_event(p, i, UPDATE_EV_STOPPED);
-	} else if (now_ms >= late) {
-		bad(p, i, "not confirmed in time");
-	} else {
-		return !next || late < next ? late : next;
-	}
-	return now_ms;
-}
-
 static uint64_t look(struct pid1 *p, unsigned i, uint64_t now_ms)
 {
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
 
 	if (x->state == UPDATE_CONFIRMING)
-		return watch(p, i, now_ms);
+		return update_watch(p, i, now_ms);
 	if (x->timer_ms && x->timer_ms > now_ms)
 		return x->timer_ms;
 	if (x->timer_ms && update_takes(x->state, UPDATE_EV_TIMER)) {
@@ -498,7 +448,7 @@ static uint64_t look(struct pid1 *p, unsigned i, uint64_t now_ms)
 		update_event(p, i, UPDATE_EV_TIMER);
 		return x->timer_ms;
 	}
-	if (x->state == UPDATE_IDLE && u->state != UNIT_INACTIVE && u->entry.slot.next[0]) {
+	if (x->state == UPDATE_IDLE && (u->state != UNIT_INACTIVE || update_is_release(p, i)) && u->entry.slot.next[0]) {
 		memcpy(x->digest, u->entry.slot.next, sizeof(x->digest));
 		x->begin_ms = now_ms;
 		if (update_found(&u->entry.slot) == UPDATE_EV_FOUND_SPENT)
@@ -506,14 +456,14 @@ static uint64_t look(struct pid1 *p, unsigned i, uint64_t now_ms)
 		update_event(p, i, update_found(&u->entry.slot));
 		return now_ms;
 	}
-	if (x->state == UPDATE_STAGED && can_switch(u)) {
+	if (x->state == UPDATE_STAGED && (can_switch(u) || update_is_release(p, i))) {
 		if (!is_in_window(u))
 			return now_ms + WINDOW_LOOK_MS;
 		x->timer_ms = 0;
 		update_event(p, i, UPDATE_EV_GO);
 		return now_ms;
 	}
-	if (!x->check_ms || (x->state != UPDATE_IDLE && x->state != UPDATE_STAGED) || !u->entry.current[0])
+	if (!x->check_ms || (x->state != UPDATE_IDLE && x->state != UPDATE_STAGED) || (!u->entry.current[0] && !update_is_release(p, i)))
 		return 0;
 	if (x->check_ms > now_ms)
 		return x->check_ms;

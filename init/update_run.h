@@ -24,6 +24,9 @@ int update_back(struct pid1 *p, unsigned i, char *text, size_t size);
  * store, PID 1 alone changes the slots. */
 void update_adopt(struct pid1 *p, unsigned i, struct unit_entry *e, bool is_with_store);
 
+/* Is unit I the board's release? */
+bool update_is_release(const struct pid1 *p, unsigned i);
+
 /* sup: why the unit must not start yet, or NULL. */
 const char *update_obstacle(const struct pid1 *p, unsigned i);
 
@@ -34,6 +37,11 @@ void update_stopped(struct pid1 *p, unsigned i);
 /* One event of unit I's update; what people are told of it from now on. */
 void update_event(struct pid1 *p, unsigned i, enum update_event e);
 void update_say(struct pid1 *p, unsigned i, const char *why);
+
+enum { UPDATE_RETRY_MS = 2000, UPDATE_PLACE_MS = 500 };	/* a job that failed for now; no place for a job */
+
+/* The trial of unit I, watched (update_watch.c). Returns when to look again. */
+uint64_t update_watch(struct pid1 *p, unsigned i, uint64_t now_ms);
 
 /* Once per turn of the loop, before the units' turn. Returns when to look again (0: never). */
 uint64_t update_scan(struct pid1 *p, uint64_t now_ms);

@@ -15,8 +15,16 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 7, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
+enum { UNIT_TABLE_FORMAT = 8, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
 	UNIT_REFUSED_MAX = 4 };
+
+/* The entry of the table that is no unit: the board's release, which is updated as a unit is, and never started. */
+#define UNIT_RELEASE_NAME "@release"
+
+enum unit_origin {
+	UNIT_ORIGIN_BOARD,	/* initramfs or provisioning */
+	UNIT_ORIGIN_RELEASE,
+};
 
 /* systemd.service(5), Restart= */
 enum unit_restart {
@@ -139,8 +147,10 @@ struct unit_entry {
 	struct unit_slot slot;
 	struct unit_dep dep[UNIT_DEPS_MAX];
 	uint32_t on_boot_ms;			/* OnBootSec=, 0: none; with either the unit is not started at boot */
-	uint32_t pad0;
+	uint32_t origin;			/* enum unit_origin */
 	struct unit_calendar calendar;
+	uint32_t file_crc;			/* of the file: has it changed? */
+	uint32_t skips_registry;		/* the release: ConfirmRegistry=no */
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
 	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */
 	uint32_t on_failure;			/* enum unit_on_failure */

@@ -28,8 +28,8 @@ ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/no
          ("auto_update", "I", 0), ("update_interval_ms", "I", 0), ("confirm_ms", "I", 0), ("confirm_window_ms", "I", 0),
          ("update_window", "2H", ()), ("next", "72s", ""), ("previous", "72s", ""), ("refused", "288s", ""), ("floor", "24s", ""),
          ("tries", "I", 0),
-         ("dep", "16H", ()), ("on_boot_ms", "I", 0), ("pad0", "I", 0), ("minutes", "Q", 0), ("hours", "I", 0), ("days", "I", 0),
-         ("months", "H", 0), ("weekdays", "H", 0), ("calendar_pad", "I", 0), ("log_burst", "I", 0), ("log_interval_ms", "I", 0), ("log_size_max", "I", 0),
+         ("dep", "16H", ()), ("on_boot_ms", "I", 0), ("origin", "I", 0), ("minutes", "Q", 0), ("hours", "I", 0), ("days", "I", 0),
+         ("months", "H", 0), ("weekdays", "H", 0), ("calendar_pad", "I", 0), ("file_crc", "I", 0), ("skips_registry", "I", 0), ("log_burst", "I", 0), ("log_interval_ms", "I", 0), ("log_size_max", "I", 0),
          ("on_failure", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
          ("health_interval_ms", "I", 0), ("health_timeout_ms", "I", 0), ("health_retries", "I", 0),
          ("health_start_period_ms", "I", 0), ("health_arg", "256s", "")]
@@ -73,7 +73,7 @@ def table(units, error=""):
     assert len(body) == entry * len(units)
     body = body.ljust(entry * units_max(), b"\0")
     size = 8 + 16 + 384 + len(body)
-    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 7, size, crc, len(units), error.encode())
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 8, size, crc, len(units), error.encode())
     return head(zlib.crc32(head(0) + body)) + body
 
 
