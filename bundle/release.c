@@ -301,7 +301,7 @@ static int compile_one(void *to, const struct unit_file *u, struct span bytes, s
 
 	if (r < 0)
 		return err_set(e, -EUCLEAN, "release: unit %s: not pinned: pull it again", u->name);
-	r = bundle_make_own(&m, c->store_dir, NULL, bytes, &c->record, &told, e);
+	r = bundle_make_own(&m, c->store_dir, false, bytes, &c->record, &told, e);
 	return r < 0 ? err_prefix(e, r, "release: unit %s", u->name) : 0;
 }
 

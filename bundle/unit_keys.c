@@ -56,7 +56,7 @@ static const struct unit_key keys[] = {
 	REFUSED("Unit", "AssertPathExists", NO_CONDITION),
 	REFUSED("Unit", "StopWhenUnneeded", "a unit runs until it is stopped"),
 
-	HONOURED("Container", "Image", image, "REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST], with or without docker:// in front"),
+	HONOURED("Container", "Image", image, "REGISTRY[:PORT]/REPOSITORY[:TAG][@DIGEST], with or without docker:// in front; oci:/DIRECTORY[:NAME] or oci-archive:/FILE[:NAME], admitted by the policy of that path"),
 	HONOURED("Container", "Exec", container_exec, "words; they replace the image's Cmd. $$ is a dollar, nothing is expanded"),
 	HONOURED("Container", "Entrypoint", container_entrypoint, "one path, or [\"a\", \"JSON\", \"array\"]; replaces the image's Entrypoint and its Cmd"),
 	HONOURED("Container", "Environment", environment, "NAME=VALUE words"),

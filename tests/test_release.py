@@ -362,7 +362,7 @@ def test_a_release_that_would_be_the_last_rolls_back(place, registry):
     board.wait_release(r1)
 
 
-@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize("asks", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_release_that_cuts_the_board_off_its_registry_rolls_back(place, registry, asks, workdir):
     board, fleet, apps = place
     fleet.ref = fleet.ref.replace("localhost", "127.0.0.1")     # the images' name of the registry stays good
