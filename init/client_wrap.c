@@ -31,7 +31,7 @@ void client_wrap(int indent, const char *label, const char *text)
 	for (bool is_first = true; *text; is_first = false) {
 		int len = (int)strcspn(text, " ");
 
-		/* A word that fits no line, as a digest, is the terminal's to break: nothing is won by a new line. */
+		/* A word that fits no line, as a digest, is the terminal's to break: nothing is won by a new line before it. */
 		if (!is_first && at + 1 + len > width && indent + len <= width) {
 			printf("\n%*s", indent, "");
 			at = indent;
@@ -40,7 +40,7 @@ void client_wrap(int indent, const char *label, const char *text)
 			at++;
 		}
 		printf("%.*s", len, text);
-		at = at + len > width && indent + len > width ? (at + len) % width : at + len;
+		at = indent + len > width ? width : at + len;
 		text += len;
 		text += *text == ' ';
 	}

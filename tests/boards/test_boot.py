@@ -6,6 +6,7 @@ import pexpect
 import pytest
 import board as board_kit
 import registry as registry_kit
+import screen
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -16,6 +17,14 @@ def debugfs(disk, *commands):
     path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin", DEBUGFS_PAGER="cat")
     return subprocess.run(["debugfs", "-w", *words, "%s?offset=%d" % (disk, 1 << 20)], env=path, input="\n".join(commands) + "\n",
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def same_picture(board):
+    """README's picture is what a board prints."""
+    lines = screen.shown([(command, board.say(command)) for command in ("status", "status hello")])
+    if os.environ.get("DRAW"):
+        screen.PICTURE.write_text(screen.svg(lines))
+    assert screen.shape(lines) == screen.shape(screen.lines_of(screen.PICTURE.read_text())), "make it anew: DRAW=1, this test"
 
 
 def seconds(clock):
@@ -29,7 +38,7 @@ def lines_of(board, unit, pattern):
 
 
 @pytest.mark.every_board
-def test_first_boot(boot, etc, registry, first_disk):
+def test_first_boot(boot, etc, registry, first_disk, board_name):
     """`make run` as a newcomer sees it."""
     board = boot(disk=first_disk)
     hello = board.wait_unit("hello", "running")
@@ -49,6 +58,8 @@ def test_first_boot(boot, etc, registry, first_disk):
     assert "digest " + hello["digest"] in screen and "signed by " + hello["signer"] in screen
     assert re.search(r"(?m)^unsigned +refused", screen) and refused["reason"][:40] in screen
 
+    if board_name == "qemu-x86_64":
+        same_picture(board)
     # Nothing of the refused image but its manifest was asked for.
     asked = [r for r in registry.requests_seen() if "/demo/unsigned/blobs/" in r and r.startswith("GET")]
     assert asked == []
