@@ -192,12 +192,17 @@ int judge_main(const char *what, const char *argument)
 
 static const struct sock_filter filter[] = { FILTER_BEGIN, FILTER_START, FILTER_END };
 
-static int ask(int exe, const char *what, const char *argument, struct span in, void *out, size_t size, struct err *e)
+void judge_jail_spec(struct jail_spec *spec)
 {
-	struct jail_spec spec = {
+	*spec = (struct jail_spec){
 		.name = "judge", .uid = CONFIG_UID_JUDGE, .memory_max = 96ull << 20, .fds_max = 8,
 		.filter = filter, .filter_len = sizeof(filter) / sizeof(*filter),
 	};
+}
+
+static int ask(int exe, const char *what, const char *argument, struct span in, void *out, size_t size, struct err *e)
+{
+	struct jail_spec spec;
 	char *argv[] = { (char *)"coracle-fetch", (char *)"--jail-judge", (char *)what, (char *)argument, NULL };
 	int to[2] = { -1, -1 }, from[2] = { -1, -1 }, r;
 	struct jail jail = { 0, -1 };
@@ -207,6 +212,7 @@ static int ask(int exe, const char *what, const char *argument, struct span in, 
 		r = err_sys(e, errno, "judge");
 		goto out;
 	}
+	judge_jail_spec(&spec);
 	r = jail_start(&jail, &spec, exe, argv, (struct jail_fd[]){ { to[0], 0 }, { from[1], 1 } }, 2, e);
 	if (r < 0)
 		goto out;

@@ -59,4 +59,7 @@ int judge_token(int exe, struct span json, struct judge_token *out, struct err *
 
 int judge_main(const char *what, const char *argument_or_null);	/* inside the jail */
 
+/* What the jail allows; also what its test runs a hostile program under. */
+void judge_jail_spec(struct jail_spec *spec);
+
 #endif

@@ -57,20 +57,27 @@ static const struct sock_filter filter[] = {
 	FILTER_END,
 };
 
+void resolve_jail_spec(struct jail_spec *spec)
+{
+	*spec = (struct jail_spec){
+		.name = "resolve", .uid = CONFIG_UID_RESOLVE, .host_network = true, .memory_max = 64ull << 20, .fds_max = 32,
+		.filter = filter, .filter_len = sizeof(filter) / sizeof(*filter),
+	};
+}
+
 int resolve(int exe, const char *server, const char *port, struct resolved *out, struct err *e)
 {
 	char *conf = NULL, *hosts = NULL;
 	size_t conf_len = 0, hosts_len = 0;
 	struct jail_file files[2];
-	struct jail_spec spec = {
-		.name = "resolve", .uid = CONFIG_UID_RESOLVE, .host_network = true, .files = files, .memory_max = 64ull << 20,
-		.fds_max = 32, .filter = filter, .filter_len = sizeof(filter) / sizeof(*filter),
-	};
+	struct jail_spec spec;
 	char *argv[] = { (char *)"coracle-fetch", (char *)"--jail-resolve", (char *)server, (char *)port, NULL };
 	struct jail jail = { 0, -1 };
 	int pipe_fds[2], r;
 	ssize_t n;
 
+	resolve_jail_spec(&spec);
+	spec.files = files;
 	/* Read afresh each time: a new lease may have replaced them. Absent files are no error: musl then asks 127.0.0.1. */
 	if (file_read(AT_FDCWD, "/etc/resolv.conf", CONF_MAX, &conf, &conf_len, NULL) == 0)
 		files[spec.files_len++] = (struct jail_file){ "etc/resolv.conf", span_of(conf, conf_len) };

@@ -18,6 +18,9 @@ struct resolved {
 /* Runs the jail of program EXE for SERVER:PORT. -ECONNABORTED with the resolver's words where there is no address. */
 int resolve(int exe, const char *server, const char *port, struct resolved *out, struct err *e);
 
+/* What the jail allows, but for the two files; also what its test runs a hostile program under. */
+void resolve_jail_spec(struct jail_spec *spec);
+
 int resolve_main(const char *server, const char *port);	/* inside the jail */
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What registries do: tokens, log-ins, redirects, client certificates, mirrors, proxies, IPv6, being busy; by a real docker-registry where it can play
 it, by a server of ours where it cannot. Also image layouts, which answer the same questions from a stick. docs/registries.md is the table of it."""
-import base64, json, os, shutil, socket, types
+import base64, json, os, shutil, socket, subprocess, types
 import pytest
 import images, keys
 import registry as registry_kit
@@ -239,14 +239,49 @@ def test_real_registry_redirects_blobs_to_another_host(registry, image, pull, li
 @pytest.mark.parametrize("where,word", [
     ("http://localhost/x", "no https URL"), ("file:///etc/passwd", "no https URL"), ("https://user:pw@localhost/", "no https URL"),
     ("https://localhost:99999/", "no https URL"), ("https:///x", "no https URL"), ("//localhost/x", "no https URL"), ("", "no https URL"),
-    ("https://" + "x" * 3000, "no https URL"), ("https://169.254.169.254/latest", "address of this machine"),
+    ("https://" + "x" * 3000, "no https URL"),
 ])
-def test_redirects_that_are_not_followed(registry, image, pull, liars, monkeypatch, where, word):
+def test_redirects_that_are_not_followed(image, pull, liars, where, word):
     one = liars()
     one.lies["GET /v2/demo/many/manifests/1"] = (302, {"Location": where}, b"")
-    if "169" in where:      # our own registry is local, so is what it may lead to: a link-local address stands for any there
-        return
     assert word in pull(one.host, ok=False).err
+
+
+INSIDE = """
+import json, subprocess, sys
+tests, folder, words = sys.argv[1], sys.argv[2], sys.argv[3:]
+sys.path[:0] = [tests + "/lib", tests + "/demo"]
+from liar import Liar
+import images
+for words_of_ip in ("link set lo up", "addr add 10.99.0.1/32 dev lo", "addr add 10.99.0.2/32 dev lo", "addr add 169.254.169.254/32 dev lo"):
+    subprocess.run(["ip", *words_of_ip.split()], check=True)
+cert, key = folder + "/here.crt", folder + "/here.key"
+one = Liar(cert, key, address="10.99.0.1", port=5000)
+there = {a: Liar(cert, key, address=a, port=5001) for a in ("10.99.0.2", "127.0.0.1", "169.254.169.254")}
+said = {}
+for where in ("10.99.0.2", "127.0.0.1", "localhost", "169.254.169.254", "0.0.0.0", "[::1]", "[fe80::1]", "[::ffff:127.0.0.1]", "[::ffff:169.254.169.254]", "2852039166"):
+    one.lies["GET /v2/demo/app/manifests/1"] = (307, {"Location": "https://%s:5001/latest/meta-data" % where}, b"")
+    said[where] = subprocess.run(words, capture_output=True, text=True, timeout=60).stderr
+print(json.dumps({"said": said, "seen": {a: l.paths() for a, l in there.items()}}))
+"""
+
+
+def test_a_redirect_does_not_lead_to_this_machine(registry, programs, workdir):
+    """In a network of its own: a registry out there (10.99.0.1) sends us to a cloud's metadata service, to the machine itself, to a neighbour. The first two
+    would answer, with a certificate of our authority, and are never asked."""
+    keys.make_cert(workdir, "here", "here", registry.ca.parent, "serverAuth", "IP:10.99.0.1,IP:10.99.0.2,IP:127.0.0.1,IP:169.254.169.254,DNS:localhost")
+    (workdir / "policy.json").write_text(registry_kit.policy({"10.99.0.1:5000/demo/app": ACCEPT_ALL}))
+    registry.certs_dir(workdir / "certs.d", "10.99.0.1:5000", "10.99.0.2:5001", "127.0.0.1:5001", "169.254.169.254:5001", "localhost:5001")
+    (workdir / "store").mkdir()
+    done = subprocess.run(["unshare", "-n", "/usr/bin/python3", "-c", INSIDE, os.path.dirname(os.path.abspath(__file__)), workdir, programs.fetch, "pull",
+                           "--store", workdir / "store", "--policy", workdir / "policy.json", "--cert-dir", workdir / "certs.d", "--authfile",
+                           workdir / "none.json", "--tries", "1", "10.99.0.1:5000/demo/app:1"], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr
+    got = json.loads(done.stdout)
+    assert "is not there (404)" in got["said"].pop("10.99.0.2") and got["seen"]["10.99.0.2"] == ["/latest/meta-data"]
+    for where, said in got["said"].items():
+        assert "the registry sent us to an address of this machine: refused" in said, (where, said)
+    assert got["seen"]["127.0.0.1"] == got["seen"]["169.254.169.254"] == []
 
 
 def test_relative_redirect_belongs_to_the_host_that_sent_it(image, pull, liars):

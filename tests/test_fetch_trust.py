@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The signature matrix: who signed (cosign 2, cosign 3, openssl), in which form, with which kind of key, for what, and what the policy says to it.
 Against the real registry; `inspect` decides with the functions of `pull`, and says why."""
-import base64, json
+import base64, json, os, shutil
 import pytest
 import images, keys
+from liar import Liar
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +193,58 @@ def test_inspect_in_words(registry, image, run, programs, trust):
     made = trust({})
     out = run(programs.fetch, "inspect", *made.args, name + ":1", ok=False).out
     assert "wants      reject" in out and "decision   refused: the policy rejects it (scope default)" in out
+
+
+class SignatureForAll(dict):
+    """What a registry says that answers with one good signature, whatever image it is asked about."""
+
+    def get(self, path, default=None):
+        if path.startswith("GET /v2/demo/app/manifests/sha256-") and path.endswith(".sig"):
+            return self["signature"]
+        return super().get(path, default)
+
+
+def test_no_flipped_byte_of_a_manifest_passes(registry, run, programs, trust, workdir):
+    """One bit of the manifest is another, at each byte in turn (one in 41 without CORACLE_FULL), and the registry shows the signature of the good one. The
+    same for each byte of the signature's own manifest: what still passes says the same payload and signature. Payload and signature: verify_test.c."""
+    layout, liar, key = workdir / "layout", Liar(registry.ca.parent / "server.crt", registry.ca.parent / "server.key"), registry.key()
+    digest = images.make_image(layout, [[images.entry("etc/hello", b"hello\n")]])
+    good, name, blob = images.get_blob(layout, digest), liar.host + "/demo/app", "GET /v2/demo/app/blobs/"
+    payload = keys.payload(name, digest)
+    layer = {"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": keys.sha256(payload), "size": len(payload),
+             "annotations": {"dev.cosignproject.cosign/signature": key.signature_by_hand(payload)}}
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": keys.sha256(b"{}"), "size": 2}
+    signature = json.dumps({"schemaVersion": 2, "mediaType": images.MANIFEST, "config": config, "layers": [layer]}).encode()
+    liar.lies = SignatureForAll({blob + "sha256:" + p.name: (200, {}, p.read_bytes()) for p in (layout / "blobs/sha256").iterdir()})
+    liar.lies[blob + keys.sha256(payload)] = (200, {}, payload)
+    step, tried = (1 if os.environ.get("CORACLE_FULL") else 41), 0
+    store = workdir / "store"
+    store.mkdir()
+    made = trust({name: key.pub})
+    registry.certs_dir(made.certs, liar.host)
+
+    def attempt(manifest, sig, ref=":1", ok=False):
+        for tag in ("1", digest):
+            liar.lies["GET /v2/demo/app/manifests/" + tag] = (200, {"Content-Type": images.MANIFEST}, manifest)
+        liar.lies["signature"] = (200, {"Content-Type": images.MANIFEST}, sig)
+        return run(programs.fetch, "pull", "--store", store, *made.args, "--tries", "1", name + ref, ok=ok, timeout=60)
+
+    def flipped(data, i):
+        return data[:i] + bytes([data[i] ^ 1 << i % 8]) + data[i + 1:]
+    try:
+        for i in range(0, len(good), step):
+            done = attempt(flipped(good, i), signature)
+            assert done.code == 1 and not done.out and not list((store / "images/sha256").iterdir()), (i, done.err)
+            assert not list((store / "layers").glob("??????")), (i, done.err)
+            tried += 1
+        assert "another digest" in attempt(flipped(good, 7), signature, "@" + digest).err
+        assert attempt(good, signature, ok=True).out.strip() == digest
+        shutil.rmtree(store / "images")
+        start, end = (signature.index(json.dumps(v).encode()[1:-1]) for v in (layer["digest"], layer["annotations"].popitem()[1]))
+        for i in range(start, start + 71, step):        # which payload: the blob is not there
+            assert attempt(good, flipped(signature, i)).code == 1
+        for i in range(end, signature.rindex(b'"'), step):
+            assert attempt(good, flipped(signature, i)).code == 1
+    finally:
+        liar.stop()
+    print("%d of %d bytes of the manifest" % (tried, len(good)))

@@ -8,7 +8,7 @@ import base64, hashlib, http.server, json, os, select, socket, ssl, subprocess, 
 class Liar:
     """CERT, KEY: what it shows. MAXIMUM: the newest TLS it speaks. CLIENT_CA: it demands a client's certificate."""
 
-    def __init__(self, cert, key, maximum=None, minimum=None, client_ca=None, family=socket.AF_INET):
+    def __init__(self, cert, key, maximum=None, minimum=None, client_ca=None, family=socket.AF_INET, address="127.0.0.1", port=0):
         self.lies, self.seen = {}, []
         outer = self
 
@@ -57,7 +57,7 @@ class Liar:
                 request.do_handshake()
                 super().finish_request(request, address)
 
-        self.server = Server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), Handler)
+        self.server = Server(("::1" if family == socket.AF_INET6 else address, port), Handler)
         self.server.handle_error = lambda *_: None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if maximum:
@@ -72,7 +72,7 @@ class Liar:
         # The handshake in the connection's own thread: a client that breaks off must not stop the others.
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.port = self.server.server_address[1]
-        self.host = "[::1]:%d" % self.port if family == socket.AF_INET6 else "localhost:%d" % self.port
+        self.host = "[::1]:%d" % self.port if family == socket.AF_INET6 else "%s:%d" % ("localhost" if address == "127.0.0.1" else address, self.port)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def paths(self):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A taken-over process, put into a jail by the real launcher with the real spec.
- *   jail_hostile SPEC ATTEMPT VICTIM_PID PORT     the launcher: SPEC net, layout or unpack; "+open" behind SPEC lets every system call pass,
+ *   jail_hostile SPEC ATTEMPT VICTIM_PID PORT     the launcher: SPEC net, layout, unpack, judge or resolve; "+open" behind SPEC lets every system call pass,
  *                                                 so that what the rest of the jail holds is seen without seccomp
  *   jail_hostile --inside ATTEMPT VICTIM PORT     the program in the jail: exit 0 the attempt worked, 1 it was refused, 42 for "nothing"
  * The launcher's exit status is the program's, 128 + signal where it was killed.
@@ -23,8 +23,10 @@
 #include <unistd.h>
 
 #include "jail.h"
+#include "judge.h"
 #include "layout.h"
 #include "net.h"
+#include "resolve.h"
 #include "unpack.h"
 
 static int can_open(const char *path)
@@ -61,6 +63,14 @@ static int attempt(const char *what, int victim, int port)
 				return 1;
 		return 0;
 	}
+	if (strcmp(what, "write") == 0)
+		return open("/file", O_WRONLY | O_CREAT, 0600) >= 0 || mkdir("/folder", 0700) == 0 || open("/etc/file", O_WRONLY | O_CREAT, 0600) >= 0;
+	if (strcmp(what, "execute") == 0) {
+		execl("/proc/self/exe", "again", (char *)NULL);
+		return syscall(SYS_execveat, 0, "", (char *[]){ NULL }, (char *[]){ NULL }, 0x1000) == 0;
+	}
+	if (strcmp(what, "packet") == 0)
+		return socket(AF_INET, SOCK_RAW, 1) >= 0 || socket(AF_PACKET, SOCK_RAW, 0) >= 0;
 	if (strcmp(what, "connect") == 0)
 		return can_connect(port);
 	if (strcmp(what, "ptrace") == 0)
@@ -103,6 +113,10 @@ int main(int argc, char **argv)
 		net_jail_spec(&spec);
 	else if (strncmp(argv[1], "layout", 6) == 0)
 		layout_jail_spec(&spec);
+	else if (strncmp(argv[1], "judge", 5) == 0)
+		judge_jail_spec(&spec);
+	else if (strncmp(argv[1], "resolve", 7) == 0)
+		resolve_jail_spec(&spec);
 	else
 		unpack_jail_spec(&spec);
 	if (strstr(argv[1], "+open")) {
