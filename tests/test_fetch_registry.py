@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What registries do: tokens, log-ins, redirects, client certificates, mirrors, proxies, IPv6, being busy; by a real docker-registry where it can play
 it, by a server of ours where it cannot. Also image layouts, which answer the same questions from a stick. docs/registries.md is the table of it."""
-import base64, json, os, shutil, socket, subprocess, types
+import base64, json, os, pathlib, re, shutil, socket, subprocess, types
 import pytest
 import images, keys
 import registry as registry_kit
@@ -618,3 +618,81 @@ def test_check_without_a_usable_head(image, pull, liars, answer):
         one.lies["HEAD /v2/demo/many/manifests/1"] = (answer[0], {"Docker-Content-Digest": ""}, b"")
     assert pull(one.host, command="check").out.strip() == image.digest
     assert [m for m, path, _, _ in one.seen if path.endswith("/manifests/1")] == ["HEAD", "GET"]
+
+
+# What the specifications let a registry say, and what is made of it
+
+OCI_LAYER, DOCKER_LAYER = "application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."
+
+
+def index_around(manifest):
+    """An index with what is yet to come, an attestation and a nested index of nothing for us in front of MANIFEST."""
+    mine = {"mediaType": images.MANIFEST, "digest": keys.sha256(manifest), "size": len(manifest)}
+    nobody = {"mediaType": images.MANIFEST, "digest": "sha256:" + "1" * 64, "size": 7}
+    return json.dumps({"schemaVersion": 2, "mediaType": images.INDEX, "manifests": [
+        dict(nobody, mediaType="application/vnd.future.v9+json", platform={"os": "linux", "architecture": "amd64"}),
+        dict(nobody, platform={"os": "unknown", "architecture": "unknown"}, annotations={"vnd.docker.reference.type": "attestation-manifest"}),
+        dict(nobody, platform={"os": "linux", "architecture": "riscv64"}), dict(mine, platform={"os": "linux", "architecture": "amd64"})]}).encode()
+
+
+LEGAL = {
+    "gzip": lambda m: m["layers"][0].update(mediaType=OCI_LAYER + "v1.tar+gzip"),
+    "nondistributable": lambda m: m["layers"][0].update(mediaType=OCI_LAYER + "nondistributable.v1.tar+gzip", urls=["https://localhost:1/elsewhere"]),
+    "Docker": lambda m: m["layers"][0].update(mediaType=DOCKER_LAYER + "diff.tar.gzip"),
+    "Docker foreign": lambda m: m["layers"][0].update(mediaType=DOCKER_LAYER + "foreign.diff.tar.gzip", urls=["https://localhost:1/elsewhere"]),
+    "urls": lambda m: m["config"].update(urls=["https://localhost:1/elsewhere"]),
+    "embedded data": lambda m: (m["config"].update(data="e30="), m["layers"][0].update(data="bGllcw==")),
+    "unknown members": lambda m: m.update(futureMember={"a": [1, None, True]}, subject={"x": 1}, annotations={"a": "b"}),
+    "no media type": lambda m: m.pop("mediaType"),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL)
+def test_legal_manifests(image, pull, liars, name):
+    """Taken, and nothing but the registry's own blobs asked for."""
+    one, manifest = liars(), json.loads(images.get_blob(image.layout, image.digest))
+    LEGAL[name](manifest)
+    data = json.dumps(manifest).encode()
+    one.lies["GET /v2/demo/many/manifests/1"] = (200, {"Content-Type": images.MANIFEST}, data)
+    assert pull(one.host).out.strip() == keys.sha256(data)
+    assert len([p for p in one.paths() if "/blobs/" in p]) == 1 + len(manifest["layers"])
+
+
+@pytest.mark.parametrize("headers", [
+    {"Content-Type": images.MANIFEST + "; charset=utf-8"}, {"Content-Type": "text/plain"}, {},
+    {"Content-Type": images.MANIFEST, "Docker-Content-Digest": "sha256:" + "0" * 64}, {"content-type": images.MANIFEST, "X-Odd": "\xff" * 1000},
+])
+def test_headers_decide_nothing(image, pull, liars, headers):
+    one = liars()
+    one.lies["GET /v2/demo/many/manifests/1"] = (200, headers, images.get_blob(image.layout, image.digest))
+    assert pull(one.host).out.strip() == image.digest
+
+
+def test_index_with_what_is_yet_to_come(image, pull, liars):
+    one, manifest = liars(), images.get_blob(image.layout, image.digest)
+    one.lies["GET /v2/demo/many/manifests/1"] = (200, {"Content-Type": images.INDEX}, index_around(manifest))
+    assert pull(one.host, "--platform", "linux/amd64").out.strip() == image.digest
+
+
+@pytest.mark.parametrize("twist,word", [
+    (lambda c, m: c["rootfs"].update(type="chunks"), 'rootfs.type is not "layers"'),
+    (lambda c, m: c["rootfs"].update(diff_ids=c["rootfs"]["diff_ids"][:-1]), "diff_ids for"),
+    (lambda c, m: c["rootfs"].update(diff_ids=["sha256:" + "0" * 64] * len(c["rootfs"]["diff_ids"])), "the image config says"),
+    (lambda c, m: c.update(architecture="riscv64"), "riscv64"),
+])
+def test_config_that_does_not_fit(pull, liars, workdir, twist, word):
+    one, layout = liars(), workdir / "layout"
+    digest = images.make_image(layout, [[images.entry("a", b"a")], [images.entry("b", b"b")]], twist=twist)
+    serve(one, types.SimpleNamespace(layout=layout, digest=digest))
+    assert word in pull(one.host, "--platform", "linux/amd64", ok=False).err
+
+
+def test_the_pages_name_tests_that_are_there():
+    root = pathlib.Path(__file__).resolve().parents[1]
+    known = "".join(p.read_text() for p in [*root.glob("tests/*.py"), *root.glob("tests/boards/*.py")])
+    for page in ("registries", "trust"):
+        text = (root / "docs" / (page + ".md")).read_text()
+        for name in re.findall(r"\btest_[a-z0-9_]+\b(?!\.py)", text):
+            assert "def %s(" % name in known, (page, name)
+        for name in re.findall(r"\b(?:test_\w+\.py|\w+_test\.c)\b", text):
+            assert list(root.glob("tests/**/" + name)), (page, name)
