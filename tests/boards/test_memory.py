@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A large image on a board of 64 MiB, all processes of its pull together in a cgroup of 24 MiB, the pages of what they write included."""
+"""A large image on a board of 64 MiB (qemu-x86_64: 96, as Debian's kernel for it takes 80 by itself), all processes of its pull together in a cgroup of 24 MiB, the pages of what they write included."""
 import os, shutil, subprocess, zlib
 import pytest
 
@@ -16,7 +16,7 @@ def noise(data, how):
 
 
 @pytest.mark.full
-def test_an_image_of_a_gibibyte(board_name, boot, etc, registry, unit_text, tmp_path, monkeypatch):
+def test_an_image_of_a_gibibyte(board_name, boot, registry, unit_text, tmp_path, monkeypatch):
     target = board_kit.pack.settings(board_name)["TARGET"]
     built, bin_folder = ROOT / os.environ.get("O", "build") / target, tmp_path / "bin"
     shutil.copytree(built / "deps/bin", bin_folder / "deps/bin", symlinks=True)
@@ -31,13 +31,16 @@ def test_an_image_of_a_gibibyte(board_name, boot, etc, registry, unit_text, tmp_
     registry.push(layout, "demo/big")
     registry.sign("demo/big", registry.key("cosign"), identity="registry.demo:%d/demo/big" % registry.port)
     shutil.rmtree(layout)
-    limited = etc / "limited"
-    limited.mkdir(exist_ok=True)
-    shutil.copy(built / "coracle-fetch", limited)
-    try:
-        board = boot({"large.container": unit_text(name="big")}, mib=MIB + MIB // LAYERS + 200, memory=64, bin_folder=bin_folder)
-    finally:
-        shutil.rmtree(limited)
+    packed = board_kit.pack.programs
+
+    def programs(root, folder):     # the real one looks for the unpacker beside itself
+        packed(root, folder)
+        root.dir("usr/bin/real")
+        root.file("usr/bin/real/coracle-fetch", (built / "coracle-fetch").read_bytes(), 0o755)
+        root.link("usr/bin/real/coracle-bundle", "../coracle-bundle")
+    monkeypatch.setattr(board_kit.pack, "programs", programs)
+    board = boot({"large.container": unit_text(name="big")}, mib=MIB + MIB // LAYERS + 200, memory=96 if board_name == "qemu-x86_64" else 64,
+                 bin_folder=bin_folder)
     said = board.wait_says("log", r"limited: pull ended with (\d+); peak (\d+) KiB of 24576, killed (\d+)", timeout=3600)
     print(said.group(0))
     assert said.group(1) == said.group(3) == "0", board.say("log")

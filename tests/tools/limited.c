@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In the place of coracle-fetch on a board: the real one, /etc/coracle/limited/coracle-fetch, in a cgroup of LIMITED_MIB MiB. Says at the end what it took. */
+/* In the place of coracle-fetch on a board: the real one, /usr/bin/real/coracle-fetch, in a cgroup of LIMITED_MIB MiB. Says at the end what it took. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define GROUP "/sys/fs/cgroup/limited/"
-#define REAL "/etc/coracle/limited/coracle-fetch"
+#define REAL "/usr/bin/real/coracle-fetch"
 
 static int put(const char *path, const char *text)
 {
@@ -44,8 +44,6 @@ int main(int argc, char **argv)
 	pid_t pid;
 
 	snprintf(max, sizeof(max), "%ld", (long)LIMITED_MIB << 20);
-	chmod(REAL, 0755);
-	symlink("/usr/bin/coracle-bundle", "/etc/coracle/limited/coracle-bundle");
 	put("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
 	mkdir(GROUP, 0755);
 	if (put(GROUP "memory.max", max) < 0)
