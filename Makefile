@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Everything coracle: three static programs for three targets, their tests, the boards. `make help` lists the targets.
+# Everything coracle: its static programs for three targets, their tests, the boards. `make help` lists the targets.
 
 MACHINE := $(shell uname -m)
 TARGET ?= $(MACHINE:armv7l=armv7)
@@ -22,7 +22,7 @@ GNU_armv7 := arm-linux-gnueabihf
 GNU := $(GNU_$(TARGET))
 
 CC := $(P)/bin/musl-gcc
-CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -isystem $(P)/include
+CPPFLAGS := -D_GNU_SOURCE -DMBEDTLS_CONFIG_FILE='"coracle_mbedtls_config.h"' -I$(B) -Ilib -Iinit -Ibundle -Ifetch -Inet -isystem $(P)/include
 CFLAGS := -std=c11 -Oz -g -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables \
 	-Wall -Wextra -Wno-unused-parameter -Werror=implicit-function-declaration -Wno-format-truncation -Werror=format \
 	-ffile-prefix-map=$(CURDIR)/=
@@ -30,25 +30,28 @@ CFLAGS := -std=c11 -Oz -g -fPIE -fstack-protector-strong -ffunction-sections -fd
 # One segment for code and constants: 8 KB less of each program, and no page is writable and executable either way.
 RELR_x86_64 := ,-z,pack-relative-relocs,-z,noseparate-code
 LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(RELR_$(TARGET))
-# coracle-init is put together as one unit by the linker (its objects hold both forms, and all other programs and the tests link the plain one): 12 KB
-# less. printf by its own name must not be seen through. Arrays of characters are guarded in it, not every local that has an address.
+# coracle-init and coracle-net are put together as one unit by the linker (their objects hold both forms, and all other programs and the tests link
+# the plain one): 12 KB less. printf by its own name must not be seen through. Arrays of characters are guarded in it, not every local that has an address.
 SMALL := -fstack-protector -fmerge-all-constants -fno-move-loop-invariants -fno-tree-loop-im
-$(B)/init/%.o $(B)/lib/%.o: CFLAGS += -flto -ffat-lto-objects $(SMALL)
+$(B)/init/%.o $(B)/net/%.o $(B)/lib/%.o: CFLAGS += -flto -ffat-lto-objects $(SMALL)
 $(B)/init/format.o: NO_LTO := -fno-lto
 LTO := -fno-lto
-$(B)/coracle-init: $(B)/init/format.o $(B)/init/small.o
-$(B)/coracle-init: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
+$(B)/coracle-init $(B)/coracle-net: $(B)/init/format.o $(B)/init/small.o
+$(B)/coracle-init $(B)/coracle-net: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-fetch: LDFLAGS += -Wl,--wrap=mbedtls_gcm_auth_decrypt
 $(B)/coracle-bundle: LDFLAGS += -Wl,--wrap=crc32
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto
+LIBS_net :=
 
-FOLDERS := lib init fetch bundle
-# format.c and small.c take the C library's place in coracle-init alone.
+FOLDERS := lib init fetch bundle net
+# CONFIG_NETWORKS=n: no coracle-net.
+NET := $(if $(shell grep -s '^\# CONFIG_NETWORKS is not set' .config),,net)
+# format.c and small.c take the C library's place in coracle-init and coracle-net alone.
 objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c init/format.c init/small.c,$(wildcard $(1)/*.c)))
 archive = $(B)/$(1)/lib$(1).a
-PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle,$(if $(wildcard $(f)/$(f)_main.c),$(f)/)))
+PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle $(NET),$(f)/))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
 
 .DEFAULT_GOAL := all
@@ -121,13 +124,14 @@ ARCHIVES_init := $(call archive,init) $(call archive,lib)
 ARCHIVES_fetch := $(call archive,fetch) $(call archive,bundle) $(call archive,lib)
 # coracle-bundle is the client too.
 ARCHIVES_bundle := $(call archive,bundle) $(call archive,init) $(call archive,lib)
+ARCHIVES_net := $(call archive,net) $(call archive,lib)
 define program_rules
 $(B)/coracle-$(1): $(B)/$(1)/$(1)_main.o $(ARCHIVES_$(1))
 	echo "LD $(TARGET) $$(@F)"
 	$(CC) $$(LDFLAGS) $$(LTO) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
 	$(GNU)-strip -s -o $$@ $$@.debug
 endef
-$(foreach f,init fetch bundle,$(eval $(call program_rules,$(f))))
+$(foreach f,init fetch bundle net,$(eval $(call program_rules,$(f))))
 $(B)/coracle: | $(B)/coracle-init
 	ln -sfn coracle-init $@
 

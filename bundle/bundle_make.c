@@ -23,6 +23,7 @@
 #include "image_config.h"
 #include "image_user.h"
 #include "layer_check.h"
+#include "net_plan.h"
 #include "oci_config.h"
 #include "rootfs_mount.h"
 #include "seal.h"
@@ -124,7 +125,8 @@ static int make_base(struct make *m, yyjson_doc *config)
 		/* What lies below /dev, /sys and the like is made there. */
 		if (fd != -ENOENT || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/sys/", 5) == 0)
 			continue;
-		r = make_place(m, path, strcmp(type, "bind") == 0 && stat(source, &st) == 0 && !S_ISDIR(st.st_mode));
+		r = make_place(m, path, strcmp(type, "bind") == 0 && (strncmp(source, NET_RUN "/", sizeof(NET_RUN)) == 0 ||
+			(stat(source, &st) == 0 && !S_ISDIR(st.st_mode))));
 		if (r < 0)
 			return r;
 		m->layers.has_base = true;

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "device_id.h"
 #include "file.h"
 #include "job.h"
+#include "net_plan.h"
 #include "quadlet.h"
 #include "unit_keys.h"
 #include "units.h"
@@ -21,14 +23,14 @@
 struct options {
 	int table_fd, result_fd;
 	const char *store, *release;	/* release: instead of the one that state/slots names; NULL */
-	bool is_keys;
+	bool is_keys, is_plan;		/* --plan: the networks' plan on stdout */
 	const char *const *dirs;
 	size_t count;
 };
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: coracle-bundle units [--store DIR] DIR...\n       coracle-bundle units --keys\n");
+	fprintf(stderr, "usage: coracle-bundle units [--plan] [--store DIR] DIR...\n       coracle-bundle units --keys\n");
 	return 2;
 }
 
@@ -40,8 +42,8 @@ static int parse(struct options *o, int argc, char **argv)
 	for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
 		uint64_t n = 0;
 
-		if (strcmp(argv[i], "--keys") == 0) {
-			o->is_keys = true;
+		if (strcmp(argv[i], "--keys") == 0 || strcmp(argv[i], "--plan") == 0) {
+			*(argv[i][2] == 'k' ? &o->is_keys : &o->is_plan) = true;
 			continue;
 		}
 		if (i + 1 == argc)
@@ -102,6 +104,25 @@ static int print_units(const struct unit_table *t)
 	return fflush(stdout) == 0 && !bad ? 0 : 1;
 }
 
+/* Where coracle-net finds it. No unit in a network: none is there. */
+static int hand_over_plan(const char *plan, size_t len, struct err *e)
+{
+	int r, dir;
+
+	if (!plan) {
+		unlink(NET_PLAN);
+		return 0;
+	}
+	if ((mkdir("/run/coracle", 0755) < 0 && errno != EEXIST) || (mkdir(NET_RUN, 0755) < 0 && errno != EEXIST))
+		return err_sys(e, errno, NET_RUN);
+	dir = open(NET_RUN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_sys(e, errno, NET_RUN);
+	r = file_replace(dir, "plan", span_of(plan, len), 0644, e);
+	close(dir);
+	return r;
+}
+
 static int send_table(const struct options *o, const struct unit_table *t)
 {
 	struct job_result r = { .code = JOB_DONE };
@@ -124,6 +145,8 @@ int cmd_units(int argc, char **argv)
 	struct store *store = NULL;
 	struct err e = { "" };
 	struct options o;
+	char *plan = NULL;
+	size_t plan_len = 0;
 	int r;
 
 	if (parse(&o, argc, argv) < 0)
@@ -140,8 +163,12 @@ int cmd_units(int argc, char **argv)
 	}
 	if (o.table_fd >= 0)
 		device_id_publish(o.store);
-	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices);
+	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
 	store_close(store);
+	if (o.is_plan)
+		return fwrite(plan ? plan : "", 1, plan_len, stdout) == plan_len && fflush(stdout) == 0 ? 0 : 1;
+	if (o.table_fd >= 0 && hand_over_plan(plan, plan_len, &e) < 0)
+		fprintf(stderr, "coracle-bundle: %s\n", e.text);
 	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
 	free(t);
 	return r;

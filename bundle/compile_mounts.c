@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "compile_inner.h"
+#include "net_plan.h"
 
 enum { MOUNTS_MAX = 128, OPTIONS_MAX = 64, DATA_MAX = 4096 };
 
@@ -133,7 +134,10 @@ static int bind_source(struct compile *c, const struct jv *j, struct record_moun
 	if ((size_t)snprintf(path, sizeof(path), "%s%s%s", source[0] == '/' ? "" : c->path, source[0] == '/' ? "" : "/",
 		source) >= sizeof(path))
 		return err_set(c->e, -EFBIG, "%s.source: longer than %zu bytes", j->path, sizeof(path));
-	if (stat(path, &st) < 0)
+	/* Made at each start. */
+	if (strncmp(path, NET_RUN "/files/", sizeof(NET_RUN "/files/") - 1) == 0)
+		m->is_file = 1;
+	else if (stat(path, &st) < 0)
 		compile_note("%s.source: %s: %s; the start will fail unless that changes", j->path, path, strerror(errno));
 	else
 		m->is_file = !S_ISDIR(st.st_mode);

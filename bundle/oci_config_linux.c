@@ -10,6 +10,7 @@
 #include <yyjson.h>
 
 #include "file.h"
+#include "net_plan.h"
 #include "oci_config_inner.h"
 #include "seccomp_default.h"
 
@@ -34,8 +35,14 @@ void oci_config_ids(struct oci_writer *w, const char *key)
 
 static void namespace(struct oci_writer *w, const char *type)
 {
+	char path[sizeof(NET_RUN) + UNIT_NAME_MAX + 8];
+
 	json_out_object(&w->o, NULL);
 	json_out_text(&w->o, "type", type);
+	if (strcmp(type, "network") == 0 && w->in->unit->network == UNIT_NETWORK_OWN) {
+		snprintf(path, sizeof(path), NET_RUN "/ns/%s", w->in->unit->name);
+		json_out_text(&w->o, "path", path);
+	}
 	json_out_close(&w->o, '}');
 }
 
@@ -263,6 +270,8 @@ static void sysctls(struct oci_writer *w)
 
 		for (uint32_t k = i + 1; k < l->count; k++)
 			is_later |= strncmp(l->at[k], l->at[i], len + 1) == 0;
+		/* Its user namespace has no power over a network that coracle-net made: that sets them. */
+		is_later |= w->in->unit->network == UNIT_NETWORK_OWN && strncmp(l->at[i], "net.", 4) == 0;
 		if (!is_later && span_copy(span_of(l->at[i], len), name, sizeof(name)))
 			json_out_text(&w->o, name, l->at[i] + len + 1);
 	}

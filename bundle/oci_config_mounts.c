@@ -8,12 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net_plan.h"
 #include "oci_config_inner.h"
 #include "quadlet.h"
 
 enum { OWN_MAX = 3 * UNIT_LIST_MAX + 4, PATH_ROOM = 1024, OPTIONS_ROOM = 32 };
 
-enum own_kind { OWN_SECRETS, OWN_DEFAULT, OWN_IMAGE, OWN_TMPFS, OWN_VOLUME };
+enum own_kind { OWN_SECRETS, OWN_NAMES, OWN_DEFAULT, OWN_IMAGE, OWN_TMPFS, OWN_VOLUME };
 
 struct own {
 	enum own_kind kind;
@@ -110,7 +111,7 @@ static int put(struct oci_writer *w, struct own_list *l, enum own_kind kind, con
 
 static int collect(struct oci_writer *w, struct own_list *l)
 {
-	static const char *const scratch[] = { "/run", "/tmp", "/var/tmp" };
+	static const char *const scratch[] = { "/run", "/tmp", "/var/tmp" }, *const names[] = { "/etc/hosts", "/etc/resolv.conf" };
 	const struct unit_file *u = w->in->unit;
 	int r = 0;
 
@@ -118,6 +119,8 @@ static int collect(struct oci_writer *w, struct own_list *l)
 		r = put(w, l, OWN_DEFAULT, scratch[i], strlen(scratch[i]), i ? "mode=1777" : "mode=755");
 	if (r == 0 && u->secrets.count)
 		r = put(w, l, OWN_SECRETS, "/run/secrets", 12, NULL);
+	for (int i = 0; u->network == UNIT_NETWORK_OWN && r == 0 && i < 2; i++)
+		r = put(w, l, OWN_NAMES, names[i], strlen(names[i]), NULL);
 	for (uint32_t i = 0; r == 0 && i < w->in->image->volumes.count; i++)
 		r = put(w, l, OWN_IMAGE, w->in->image->volumes.at[i], strlen(w->in->image->volumes.at[i]), NULL);
 	for (uint32_t i = 0; r == 0 && i < u->tmpfs.count; i++) {
@@ -212,11 +215,17 @@ static int add_own(struct oci_writer *w, const struct own *o)
 	static const char *const tmpfs[] = { "nosuid", "nodev", "noexec", NULL }, *const run[] = { "nosuid", "nodev", NULL };
 	/* What lies below is mapped with it; without a user namespace the word is not there. */
 	const char *bind[] = { "rbind", "rprivate", "nosuid", "nodev", w->in->id_count ? "ridmap" : NULL, NULL };
+	static const char *const names[] = { "bind", "rprivate", "nosuid", "nodev", "noexec", "ro", NULL };
 	static const char *const secrets[] = { "nosuid", "nodev", "noexec", "ro", "mode=0755", "size=1m", NULL };
 	char store[512], path[2 * PATH_ROOM], mode[3][32];
 	const char *out[OPTIONS_ROOM];
 	int r;
 
+	if (o->kind == OWN_NAMES) {
+		snprintf(path, sizeof(path), NET_RUN "/files/%s%s", w->in->unit->name, strrchr(o->target, '/'));
+		add(w, o->target, "bind", path, names, false);
+		return 0;
+	}
 	if (o->kind == OWN_SECRETS) {
 		add(w, o->target, "tmpfs", "secrets", secrets, false);
 		return 0;

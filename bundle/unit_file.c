@@ -170,6 +170,10 @@ static int whole(struct unit_file *u, const char *path, struct err *e)
 {
 	if (!u->image)
 		return err_set(e, -EINVAL, "%s: [Container] has no Image=: which image is it to run?", path);
+	if (u->network != UNIT_NETWORK_OWN && (u->publish.count || u->dns.count || u->dns_search.count || u->dns_option.count || u->add_host.count ||
+	    u->aliases.count || u->ip || u->ip6))
+		return err_set(e, -EINVAL, "%s: PublishPort=, DNS=, DNSSearch=, DNSOption=, AddHost=, NetworkAlias=, IP= and IP6= are for Network=bridge or a "
+			".network: Network=%s has nothing they could change", path, u->network == UNIT_NETWORK_HOST ? "host" : "none");
 	if (!u->has_restart_max && u->restart_max_sec_ms < u->restart_sec_ms)
 		u->restart_max_sec_ms = u->restart_sec_ms;
 	if (u->type == UNIT_TYPE_ONESHOT && (u->restart == UNIT_RESTART_ALWAYS || u->restart == UNIT_RESTART_ON_SUCCESS))
@@ -212,7 +216,7 @@ const char *unit_file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int check_seal(const char *path, const char *store_dir, struct span text, struct err *e)
+int unit_file_check_seal(const char *path, const char *store_dir, struct span text, struct err *e)
 {
 	size_t len = store_dir ? strlen(store_dir) : 0;
 	struct seal seal;
@@ -237,7 +241,7 @@ int unit_file_read(struct unit_file **out, const char *path, const char *store_d
 
 	*out = NULL;
 	if (r == 0)
-		r = check_seal(path, store_dir, span_of(text, size), e);
+		r = unit_file_check_seal(path, store_dir, span_of(text, size), e);
 	if (r == 0)
 		r = unit_file_new(out, span_of(text, size), path, notices, e);
 	if (bytes) {

@@ -21,7 +21,7 @@ struct unit_list {
 
 /* SHOULD: without, with a word in the log, where the kernel cannot; MUST: refused then. */
 enum unit_userns { UNIT_USERNS_SHOULD, UNIT_USERNS_MUST, UNIT_USERNS_HOST };
-enum unit_network { UNIT_NETWORK_NONE, UNIT_NETWORK_HOST };
+enum unit_network { UNIT_NETWORK_NONE, UNIT_NETWORK_HOST, UNIT_NETWORK_OWN };	/* OWN: a namespace that coracle-net makes */
 
 struct unit_file {
 	char name[UNIT_NAME_MAX];
@@ -36,6 +36,9 @@ struct unit_file {
 	bool has_exec, has_entrypoint;
 	struct unit_list exec, entrypoint, environment, groups;
 	enum unit_network network;
+	struct unit_list networks;		/* OWN: "bridge" or names of .network files, without it */
+	struct unit_list publish, dns, dns_search, dns_option, add_host, aliases;	/* PublishPort= as "ADDR|- LO HI TO tcp|udp"; AddHost= as "NAME ADDR" */
+	const char *ip, *ip6;
 	enum unit_userns userns;
 	bool is_read_only, has_tmpfs, has_new_privileges, has_init;	/* has_tmpfs: ReadOnlyTmpfs=; has_init: RunInit= */
 	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
@@ -90,6 +93,8 @@ int unit_file_read(struct unit_file **out, const char *path, const char *store_d
 
 /* The name that a unit file's code is made for. */
 const char *unit_file_name(const char *path);
+/* Of any file of units below STORE_DIR, whose TEXT was read: 0, also where there is no key; -EKEYREJECTED. */
+int unit_file_check_seal(const char *path, const char *store_dir, struct span text, struct err *e);
 
 /* Copies LEN bytes of TEXT and a NUL into the unit; NULL when it is full. */
 const char *unit_file_text(struct unit_file *u, const char *text, size_t len);

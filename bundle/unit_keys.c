@@ -16,7 +16,6 @@
 
 #define NO_PODMAN "there is no podman here"
 #define NO_HOOKS "no program of the host is run for a container: do it in the image, or in a unit of its own that this one is After="
-#define NO_BRIDGE "there are no bridges or networks here: Network=host or Network=none"
 #define NO_USERNS "user namespaces of units are not there yet: take it out"
 #define NO_HEALTH "HealthStartPeriod= is the time in which failures do not count"
 #define NO_SELINUX "there is no SELinux here"
@@ -67,7 +66,15 @@ static const struct unit_key keys[] = {
 	HONOURED("Container", "WorkingDir", workdir, "an absolute path"),
 	HONOURED("Container", "HostName", hostname, "a host name; default: the unit's name"),
 	HONOURED("Container", "ContainerName", container_name, "a name, kept as an annotation; commands use the unit's name"),
-	HONOURED("Container", "Network", network, "none (the default) or host"),
+	HONOURED("Container", "Network", network, "none (the default), host, bridge, or NAME.network of a file beside this one; the last two may be repeated, four in all"),
+	HONOURED("Container", "PublishPort", publish_port, "[ADDRESS:]PORT:PORT[/tcp|udp] of the board and of the container, also ranges of one length (8000-8010:80-90); with Network=bridge or a .network"),
+	HONOURED("Container", "IP", ip, "an IPv4 address of the first network; default: one that stays"),
+	HONOURED("Container", "IP6", ip6, "an IPv6 address of the first network; default: one that stays"),
+	HONOURED("Container", "NetworkAlias", network_alias, "further names by which the units of its networks find it"),
+	HONOURED("Container", "AddHost", add_host, "NAME:ADDRESS, a line of /etc/hosts; with Network=bridge or a .network"),
+	HONOURED("Container", "DNS", dns, "addresses of name servers, at most 3, or none; default: the network's, else the board's"),
+	HONOURED("Container", "DNSSearch", dns_search, "domains for /etc/resolv.conf"),
+	HONOURED("Container", "DNSOption", dns_option, "options for /etc/resolv.conf"),
 	HONOURED("Container", "ReadOnly", read_only, "yes, which is the default and the only way"),
 	HONOURED("Container", "ReadOnlyTmpfs", read_only_tmpfs, BOOLEAN "; yes (the default) puts a tmpfs on /run, /tmp and /var/tmp"),
 	HONOURED("Container", "Tmpfs", tmpfs, "PATH[:OPTIONS], options: size= mode= uid= gid= nr_inodes= ro rw exec noexec suid nosuid dev nodev"),
@@ -106,14 +113,6 @@ static const struct unit_key keys[] = {
 	ACCEPTED("Container", "SecurityLabelType", NO_SELINUX),
 	ACCEPTED("Container", "ExposeHostPort", "it publishes nothing in podman either"),
 	REFUSED("Container", "Mount", "use Volume= or Tmpfs="),
-	REFUSED("Container", "PublishPort", NO_BRIDGE),
-	REFUSED("Container", "AddHost", "put the name into the image's /etc/hosts, or a Volume= on it"),
-	REFUSED("Container", "DNS", "put a Volume= on /etc/resolv.conf"),
-	REFUSED("Container", "DNSOption", "put a Volume= on /etc/resolv.conf"),
-	REFUSED("Container", "DNSSearch", "put a Volume= on /etc/resolv.conf"),
-	REFUSED("Container", "IP", NO_BRIDGE),
-	REFUSED("Container", "IP6", NO_BRIDGE),
-	REFUSED("Container", "NetworkAlias", NO_BRIDGE),
 	REFUSED("Container", "EnvironmentFile", "write Environment= lines"),
 	REFUSED("Container", "EnvironmentHost", "the environment of PID 1 is not handed in: write Environment= lines"),
 	REFUSED("Container", "UIDMap", NO_USERNS),

@@ -179,15 +179,6 @@ int unit_keys_hostname(struct unit_file *u, const char *v, struct err *e)
 	return unit_value_text(u, &u->hostname, v);
 }
 
-int unit_keys_network(struct unit_file *u, const char *v, struct err *e)
-{
-	if (v[0] && strcmp(v, "none") != 0 && strcmp(v, "host") != 0)
-		return err_set(e, -ENOTSUP, "%.80s: there are no bridges or networks here: none (no network at all) or host (the board's "
-			"own)", v);
-	u->network = strcmp(v, "host") == 0 ? UNIT_NETWORK_HOST : UNIT_NETWORK_NONE;
-	return 0;
-}
-
 int unit_keys_read_only(struct unit_file *u, const char *v, struct err *e)
 {
 	int r = unit_value_bool(&u->is_read_only, v, true);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "net_files.h"
 #include "record.h"
 #include "release.h"
 #include "slots.h"
@@ -32,6 +33,7 @@ struct search {
 	struct release_pins pins;
 	bool is_in_release;		/* the folder being read is the release's */
 	char release_file[256];		/* NAME.release, "": none */
+	struct net_files nets;
 };
 
 static bool ends_with(const char *s, const char *tail)
@@ -85,9 +87,23 @@ static void add_file(struct search *s, const char *dir, const char *name)
 	f->is_of_release = s->is_in_release;
 }
 
+static void add_network(struct search *s, const char *dir, const char *name)
+{
+	char path[512];
+	int r;
+
+	snprintf(path, sizeof(path), "%.250s/%.250s", dir, name);
+	r = net_files_read(&s->nets, path, s->store_dir, s->notices);
+	if (r < 0) {
+		snprintf(path, sizeof(path), "%.180s/%.100s: not read: %s", dir, name, r == -EFBIG ? "more networks than 31" :
+			r == -EINVAL ? "a network's name has letters, digits, '-', '_' and '.' in it" : strerror(-r));
+		complain(s->t, path);
+	}
+}
+
 static void add_entry(struct search *s, const char *dir, const char *name)
 {
-	static const char *const others[] = { ".volume", ".network", ".pod", ".kube", ".image", ".build", ".service", ".socket",
+	static const char *const others[] = { ".volume", ".pod", ".kube", ".image", ".build", ".service", ".socket",
 		".timer" };
 	char text[512];
 
@@ -102,9 +118,13 @@ static void add_entry(struct search *s, const char *dir, const char *name)
 			s->release_file[0] = '\0';
 		return;
 	}
+	if (ends_with(name, ".network")) {
+		add_network(s, dir, name);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
 		if (ends_with(name, others[i])) {
-			snprintf(text, sizeof(text), "%s/%s: not read: only .container units exist here", dir, name);
+			snprintf(text, sizeof(text), "%s/%s: not read: only .container and .network units exist here", dir, name);
 			say(s->notices, text);
 		}
 }
@@ -172,6 +192,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->health = u->health;
 	x->on_failure = u->on_failure;
 	x->on_boot_ms = u->on_boot_ms;
+	x->has_network = u->network == UNIT_NETWORK_OWN;
 	x->calendar = u->calendar;
 	x->log_burst = u->log_burst;
 	x->log_interval_ms = u->log_interval_ms;
@@ -364,6 +385,34 @@ static void read_folders(struct search *s, const char *const *dirs, size_t count
 	}
 }
 
+static void check_networks(struct search *s, struct unit_file **u)
+{
+	net_files_check(&s->nets);
+	for (uint32_t i = 0; i < s->t->count; i++) {
+		struct err e = { "" };
+
+		if (u[i] && !s->t->unit[i].error[0] && net_files_unit(&s->nets, u[i], &e) < 0)
+			refuse(&s->t->unit[i], "%.360s", e.text);
+	}
+}
+
+static char *make_plan(struct search *s, struct unit_file **u, size_t *len)
+{
+	struct unit_file **good = calloc(CONFIG_UNITS_MAX, sizeof(*good));
+	bool has_any = false;
+	char *plan = NULL;
+
+	for (uint32_t i = 0; good && i < s->t->count; i++) {
+		if (!s->t->unit[i].error[0])
+			good[i] = u[i];
+		has_any |= good[i] && good[i]->network == UNIT_NETWORK_OWN;
+	}
+	if (has_any)
+		plan = net_files_plan(&s->nets, good, s->t->count, len);
+	free(good);
+	return plan;
+}
+
 static void read_units(struct search *s, struct unit_file **u)
 {
 	for (uint32_t i = 0; i < s->count; i++) {
@@ -389,7 +438,7 @@ static void read_units(struct search *s, struct unit_file **u)
 }
 
 void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir, const char *release,
-	const struct unit_notices *notices)
+	const struct unit_notices *notices, char **plan, size_t *plan_len)
 {
 	char folder[256];
 	bool has_release;
@@ -404,18 +453,22 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 	s->t = t;
 	s->store_dir = store_dir;
 	s->notices = notices;
+	net_files_begin(&s->nets);
 	has_release = store && find_release(s, store, release, folder, sizeof(folder));
 	read_folders(s, dirs, count, has_release ? folder : NULL);
 	find_drop_ins(s, dirs, count);
 	qsort(s->found, s->count, sizeof(s->found[0]), by_name);
 	t->count = s->count;
 	read_units(s, u);
+	check_networks(s, u);
 	for (uint32_t i = 0; i < t->count; i++)
 		if (u[i] && !t->unit[i].error[0])
 			link_unit(t, &t->unit[i], u[i]);
 	refuse_circles(t);
 	join_slots(s);
 	add_release(s);
+	if (plan)
+		*plan = make_plan(s, u, plan_len);
 out:
 	for (uint32_t i = 0; u && i < CONFIG_UNITS_MAX; i++)
 		unit_file_free(u[i]);

@@ -103,6 +103,19 @@ static void net_ended(struct pid1 *p, unsigned code, const char *text)
 	again(p, &p->net);
 }
 
+void board_wants_networks(struct pid1 *p)
+{
+	p->networks.is_wanted = true;
+	p->networks.is_done = false;
+}
+
+static void networks_changed(struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].has_network)
+			board_wants_networks(p);
+}
+
 /* Reads the table into static storage; the copy's pages go back to the kernel once the units have been taken in. */
 static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 {
@@ -118,6 +131,7 @@ static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 			done(&p->read_units);
 			p->is_table_with_store = p->status->is_data_there && p->is_read_with_store;
 			sup_adopt(p, &table);
+			networks_changed(p);
 			if (table.error[0])
 				plog("units: %s", table.error);
 			/* Mounted meanwhile: once more, with the store. */
@@ -165,6 +179,13 @@ void board_job_ended(struct pid1 *p, const struct job *j, unsigned code, const c
 		units_ended(p, code, text, table_fd);
 	} else if (code != JOB_DONE) {
 		plog("%s", text);
+		if (j->kind == JOB_NETWORKS) {
+			board_wants_networks(p);
+			again(p, &p->networks);
+		}
+	} else if (j->kind == JOB_NETWORKS) {
+		p->networks.fails = 0;
+		p->networks.due_ms = 0;
 	}
 }
 
@@ -179,6 +200,7 @@ void board_net_changed(struct pid1 *p, const char *text)
 	p->is_net_up = !is_lost;
 	text_printable(p->net_text, sizeof(p->net_text), text);
 	say_network(p, is_lost ? text : "");
+	networks_changed(p);
 	if (!is_lost)
 		sup_retry_pulls(p);
 }
@@ -192,6 +214,12 @@ static uint64_t scan_task(struct pid1 *p, struct board_task *t, enum job_kind ki
 	if (!run(p))
 		again(p, t);
 	return t->due_ms;
+}
+
+static bool run_networks(struct pid1 *p)
+{
+	p->networks.is_done = job_run_networks(p, -1);	/* unless it fails, or more comes meanwhile */
+	return p->networks.is_done;
 }
 
 static bool run_units(struct pid1 *p)
@@ -264,6 +292,7 @@ uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
 		next = sooner(next, scan_task(p, &p->verify, JOB_VERIFY, job_run_verify));
 	}
 	next = sooner(next, scan_task(p, &p->read_units, JOB_UNITS, run_units));
+	next = sooner(next, scan_task(p, &p->networks, JOB_NETWORKS, run_networks));
 	say_stuck(p);
 	next = sooner(next, ready_line(p));
 	return next && next < now_ms ? now_ms : next;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -170,7 +171,40 @@ static void show_json(const struct ifaces *all, const char *resolv)
 	}
 	printf("],\"resolv_conf\":");
 	json_text(resolv);
-	printf("}\n");
+}
+
+/* The units' networks, where there are any: coracle-net tells them, between what is printed here. 0, or -1 where it said nothing. */
+static int show_networks(const struct client_args *a)
+{
+	const char *slash = strrchr(a->socket, '/');
+	char run[192], program[192];
+	const struct status *s;
+	int status;
+	pid_t pid;
+
+	snprintf(run, sizeof(run), "%.*s/net/up", slash ? (int)(slash - a->socket) : 0, a->socket);
+	if (access(run, F_OK) < 0)
+		return -1;
+	run[strlen(run) - 3] = '\0';
+	s = client_status(a);
+	if (!s)
+		return -1;
+	snprintf(program, sizeof(program), "%s/coracle-net", s->bin_dir);
+	if (access(program, X_OK) < 0)
+		return -1;
+	if (a->is_json)
+		putchar(',');
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		execl(program, "coracle-net", "show", "--run", run, a->is_json ? "--json" : (char *)NULL, (char *)NULL);
+		_exit(1);
+	}
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
+		return 0;
+	if (a->is_json)
+		printf("\"networks\":null");
+	return -1;
 }
 
 int client_show_net(const struct client_args *a)
@@ -183,6 +217,8 @@ int client_show_net(const struct client_args *a)
 		resolv[0] = '\0';
 	if (a->is_json) {
 		show_json(&all, resolv);
+		show_networks(a);
+		printf("}\n");
 		return 0;
 	}
 	for (unsigned k = 0; k < all.len; k++) {
@@ -196,5 +232,6 @@ int client_show_net(const struct client_args *a)
 		client_print(l, strlen(l));
 		putchar('\n');
 	}
+	show_networks(a);
 	return 0;
 }

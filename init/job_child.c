@@ -165,6 +165,25 @@ static int run_prepare(const struct pid1 *p, const struct unit *u)
 	return job_exec(&a, p, "coracle-bundle");
 }
 
+/* Names of units alone: what their networks are is in the plan that `coracle-bundle units` wrote. */
+static int run_networks(const struct pid1 *p, int unit)
+{
+	struct job_args a = { .len = 1 };
+
+	snprintf(a.data_units, sizeof(a.data_units), "%s/state", p->status->data_dir);
+	job_add(&a, unit >= 0 ? "up" : "sync");
+	job_add(&a, "--result-fd");
+	job_add(&a, "3");
+	job_add(&a, "--state");
+	job_add(&a, a.data_units);
+	if (unit >= 0)
+		job_add(&a, p->units[unit].entry.name);
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].has_network && (int)i != unit)
+			job_add(&a, p->units[i].entry.name);
+	return job_exec(&a, p, "coracle-net");
+}
+
 int job_child(void *arg)
 {
 	const struct job_child *c = arg;
@@ -189,6 +208,8 @@ int job_child(void *arg)
 		return run_pull(p, &p->units[c->unit]);
 	case JOB_PREPARE:
 		return run_prepare(p, &p->units[c->unit]);
+	case JOB_NETWORKS:
+		return run_networks(p, c->unit);
 	case JOB_REEXEC:
 		return reexec_job(p);
 	case JOB_RESETS:

@@ -28,7 +28,8 @@
 const char *job_kind_name(enum job_kind kind)
 {
 	static const char *const name[] = {
-		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "verify", "reexec", "check", "fetch", "slot", "note", "gc",
+		"free", "modules", "mount", "net", "units", "pull", "prepare", "sync", "resets", "grow", "verify", "reexec", "network", "check", "fetch", "slot",
+		"note", "gc",
 	};
 
 	return (unsigned)kind < sizeof(name) / sizeof(name[0]) ? name[kind] : "job";
@@ -201,6 +202,11 @@ bool job_run_prepare(struct pid1 *p, unsigned unit)
 	return run(p, JOB_PREPARE, (int)unit, true, false);
 }
 
+bool job_run_networks(struct pid1 *p, int unit)
+{
+	return job_count(p, JOB_NETWORKS, -1) == 0 && run(p, JOB_NETWORKS, unit, false, false);
+}
+
 bool job_run_update(struct pid1 *p, enum job_kind kind, int unit)
 {
 	return run(p, kind, unit, false, false);
@@ -311,7 +317,7 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	memfd = j->memfd;
 	j->memfd = -1;
 	leave(j);	/* the place is free before the next job is thought of */
-	if (ended.kind == JOB_PULL || ended.kind == JOB_PREPARE)
+	if (ended.kind == JOB_PULL || ended.kind == JOB_PREPARE || (ended.kind == JOB_NETWORKS && ended.unit >= 0))
 		sup_job_ended(p, (unsigned)ended.unit, ended.kind, code, &ended.result, text, memfd);
 	else if (ended.kind == JOB_REEXEC)
 		reexec_checked(p, code, text);

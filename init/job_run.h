@@ -16,9 +16,10 @@
 #include "lines.h"
 
 enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, JOB_PREPARE, JOB_SYNC, JOB_RESETS, JOB_GROW, JOB_VERIFY, JOB_REEXEC,
+	JOB_NETWORKS,
 	JOB_CHECK, JOB_FETCH, JOB_SLOT, JOB_NOTE, JOB_GC };	/* of updates: update_child.h */
 
-enum { JOBS_MAX = 8, JOB_ARGS_MAX = 36 };
+enum { JOBS_MAX = 8, JOB_ARGS_MAX = 36 + CONFIG_UNITS_MAX };
 
 struct job {
 	enum job_kind kind;		/* JOB_FREE: this place is free */
@@ -48,6 +49,8 @@ bool job_run_sync(struct pid1 *p, bool umounts);
 bool job_run_units(struct pid1 *p, bool has_store);
 bool job_run_pull(struct pid1 *p, unsigned unit);
 bool job_run_prepare(struct pid1 *p, unsigned unit);
+/* UNIT's network, made anew; -1: what is left of units that have none any more is taken away. One at once. */
+bool job_run_networks(struct pid1 *p, int unit);
 bool job_run_update(struct pid1 *p, enum job_kind kind, int unit);
 
 /* How many of this kind run; UNIT -1: for any. */

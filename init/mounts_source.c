@@ -5,6 +5,7 @@
  * paths and are followed as the host resolves them; targets belong to the
  * image and are not touched here.
  */
+#include <linux/sched.h>
 #include <string.h>
 
 #include "mounts.h"
@@ -30,9 +31,20 @@ bool mounts_path_below(const char *path, const char *dir)
 	}
 }
 
+/* sysfs shows the network that it is mounted in, and only who has power over that may mount it: a joined one's is the initial user namespace. */
+static bool is_joined_sysfs(const struct record_mount *m, const struct record_head *r)
+{
+	const struct record_ns *ns = record_items(r, r->ns_join);
+
+	for (uint32_t i = 0; i < r->ns_join.count; i++)
+		if (ns[i].clone_flag == CLONE_NEWNET && strcmp(record_text(r, m->fstype), "sysfs") == 0)
+			return true;
+	return false;
+}
+
 bool mounts_is_inner(const struct record_mount *m, const struct record_head *r)
 {
-	if (m->bind)
+	if (m->bind || is_joined_sysfs(m, r))
 		return false;
 	for (size_t i = 0; i < sizeof(inner_types) / sizeof(inner_types[0]); i++)
 		if (strcmp(record_text(r, m->fstype), inner_types[i]) == 0)

@@ -62,6 +62,7 @@ struct unit {
 	uint64_t watchdog_ms, alive_ms;	/* WatchdogSec= of this run, 0: none; the last sign of life */
 
 	bool is_dirty;			/* its cgroup may still be there */
+	bool has_network;		/* a job made it, for this run or the one to come */
 	struct update update;
 	int out_fd[2], err_fd[2];	/* log pipes, both ends */
 	int ring_fd, ring_read_fd;
@@ -108,6 +109,7 @@ struct pid1 {
 	bool is_release_switch;		/* the next table is of another release: units that it changes are restarted */
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
 	struct board_task modules, mount, grow, verify, net, read_units;
+	struct board_task networks;	/* what units that ended had is taken away, and names inside are brought up to date */
 	bool is_read_with_store;	/* the units job under way was given it */
 	bool is_table_with_store;	/* the table in use was made with state/slots */
 	bool is_net_up;			/* static: set; dhcp: a lease came */

@@ -327,9 +327,9 @@ static int prepare(struct start_context *c)
 	if (r == 0)
 		r = start_oom_score(c);
 	if (r == 0)
-		r = mounts_prepare(c);
-	if (r == 0)
 		r = join_namespaces(c);
+	if (r == 0)
+		r = mounts_prepare(c);
 	if (r == 0) {
 		give_pipes(c);
 		raise_hard_limits(c);

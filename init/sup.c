@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "board.h"
 #include "cgroup.h"
 #include "notify.h"
 #include "pid1.h"
@@ -141,6 +142,15 @@ static void judge(struct pid1 *p, unsigned i, const struct unit_end *end, const 
 		resets_escalate(p, i, text);
 }
 
+/* Each run has a network of its own: nothing that the one before changed in it is left. */
+static void drop_network(struct pid1 *p, struct unit *u)
+{
+	if (!u->has_network)
+		return;
+	u->has_network = false;
+	board_wants_networks(p);
+}
+
 /* Once starter and program are both gone: what it came to. */
 static void end_if_over(struct pid1 *p, unsigned i)
 {
@@ -175,6 +185,7 @@ static void end_if_over(struct pid1 *p, unsigned i)
 	if (u->started_ms && p->now_ms - u->started_ms >= CONFIG_SETTLED_S * 1000ULL)
 		u->starts_failed = 0;
 	sup_is_clean(p, i);
+	drop_network(p, u);
 	judge(p, i, &end, u->start_text);
 }
 
@@ -346,6 +357,11 @@ void sup_job_ended(struct pid1 *p, unsigned i, enum job_kind kind, unsigned code
 		u->is_pulled = true;
 		code = JOB_DONE;
 	}
+	if (kind == JOB_NETWORKS) {
+		u->has_network = code == JOB_DONE;
+		if (!u->has_network)
+			board_wants_networks(p);
+	}
 	sup_say(p, i, code == JOB_DONE ? "" : why);
 	sup_event(p, i, event[code]);
 }
@@ -516,6 +532,8 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 				next = now_ms;
 			}
 		}
+		if (!u->is_launched && u->state != UNIT_WAITING && u->state != UNIT_PREPARING)
+			drop_network(p, u);
 		if (u->is_dirty && !u->is_launched && sup_is_clean(p, i) && u->is_gone)
 			next = now_ms;
 		next = sooner(next, u->timer_ms);

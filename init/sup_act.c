@@ -127,6 +127,12 @@ const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event)
 	after = obstacle_after(p, i);
 	if (after)
 		return after;
+	if (!wants_pull && u->record_fd >= 0 && u->entry.has_network && !u->has_network) {
+		if (job_count(p, JOB_NETWORKS, -1))
+			return "waits for another unit's network";
+		*event = UNIT_EV_PREPARE;
+		return NULL;
+	}
 	if (!wants_pull && u->record_fd >= 0) {
 		if (u->is_dirty && !sup_is_clean(p, i))
 			return "waits for processes of its last run to end";
@@ -340,7 +346,8 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 			sup_event(p, i, UNIT_EV_RETRY);
 		break;
 	case UNIT_DO_PREPARE:
-		if (!job_run_prepare(p, i))
+		/* With a record it is the network that is missing. */
+		if (!(u->record_fd >= 0 ? job_run_networks(p, (int)i) : job_run_prepare(p, i)))
 			sup_event(p, i, UNIT_EV_RETRY);
 		break;
 	case UNIT_DO_LAUNCH:

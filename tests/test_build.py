@@ -4,7 +4,7 @@ import os, subprocess
 import pytest
 
 O = os.environ.get("O", "build")
-BUILT = [(t, p) for t in ("x86_64", "aarch64", "armv7") for p in ("coracle-init", "coracle-fetch", "coracle-bundle")
+BUILT = [(t, p) for t in ("x86_64", "aarch64", "armv7") for p in ("coracle-init", "coracle-fetch", "coracle-bundle", "coracle-net")
          if os.path.exists(p.replace("coracle-", "") + "/" + p.replace("coracle-", "") + "_main.c")]
 
 

@@ -30,6 +30,8 @@ def programs(root, folder):
         if not (folder / name).exists():
             raise SystemExit("pack: %s is not there: make TARGET=%s" % (folder / name, folder.name))
         root.file("usr/bin/" + name, (folder / name).read_bytes(), 0o755)
+    if (folder / "coracle-net").exists():       # CONFIG_NETWORKS
+        root.file("usr/bin/coracle-net", (folder / "coracle-net").read_bytes(), 0o755)
     root.file("usr/bin/dhcpcd", (folder / "deps/bin/dhcpcd").read_bytes(), 0o755)
     for name in ("coracle", "dhcp-script"):
         root.link("usr/bin/" + name, "coracle-init")

@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc):
 def etc(registry):
     """What `make run` gives a board as /etc/coracle, with this session's registry in it."""
     demo.push_all(registry)
-    demo.write_etc(registry, more=("big", "escape", "powercut", "twisted"))
+    demo.write_etc(registry, more=("big", "escape", "guest", "powercut", "twisted"))
     return registry.state / "etc"
 
 

@@ -19,9 +19,10 @@ def make_disk(path, mib=256):
 class Board:
     """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
-    of -drive; BIN_FOLDER: of other programs; IS_IMAGE: the disk holds all, the board's firmware boots it."""
+    of -drive; BIN_FOLDER: of other programs; IS_IMAGE: the disk holds all, the board's firmware boots it; FORWARD: a
+    port of this machine that leads to one of the board."""
 
-    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False):
+    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False, forward=""):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         if not is_image:
             self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf, bin_folder=bin_folder)
@@ -32,7 +33,7 @@ class Board:
         if disk:
             words += ["-drive", "id=d0,file=%s,format=raw,if=none%s%s" % (disk, "" if "cache=" in drive else ",cache=writethrough", drive and "," + drive)]
         if net:
-            words += ["-netdev", "user,id=n0"]
+            words += ["-netdev", "user,id=n0" + (",hostfwd=" + forward if forward else "")]
         for device in devices:
             if ("drive=" in device and not disk) or ("netdev=" in device and not net):
                 continue

@@ -12,12 +12,15 @@
  *   half A MS B   prints A, and MS later B and the end of the line
  *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64)
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
+ *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
  *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
  */
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -177,6 +180,55 @@ static void serve(int port, int good)
 	}
 }
 
+/* Says the address of whoever comes. */
+static void echo(int port)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons((unsigned short)port) };
+	int fd = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 8) < 0) {
+		perror("echo");
+		exit(1);
+	}
+	printf("listens\n");
+	for (;;) {
+		socklen_t len = sizeof(a);
+		char text[INET6_ADDRSTRLEN];
+		int c = accept(fd, (struct sockaddr *)&a, &len);
+
+		dprintf(c, "%s", inet_ntop(AF_INET6, &a.sin6_addr, text, sizeof(text)));
+		close(c);
+	}
+}
+
+/* Asks an echo by name until it answers. */
+static void ask(const char *name, const char *port)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *a;
+	char text[128];
+
+	for (;; usleep(100000)) {
+		int r = getaddrinfo(name, port, &hints, &a), fd;
+		ssize_t n = 0;
+
+		if (r) {
+			printf("ask %s: %s\n", name, gai_strerror(r));
+			return;
+		}
+		fd = socket(a->ai_family, SOCK_STREAM, 0);
+		if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
+			n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+		freeaddrinfo(a);
+		if (n > 0) {
+			text[n] = '\0';
+			printf("ask %s: %s\n", name, text);
+			return;
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
@@ -238,6 +290,10 @@ int main(int argc, char **argv)
 		return check(arg);
 	} else if (!strcmp(what, "serve")) {
 		serve(atoi(arg), argc > 3 ? atoi(argv[3]) : 1 << 30);
+	} else if (!strcmp(what, "echo")) {
+		echo(atoi(arg));
+	} else if (!strcmp(what, "ask")) {
+		ask(arg, argv[3]);
 	} else if (!strcmp(what, "notify")) {
 		for (int i = 2; i < argc; i++)
 			step(argv[i]);

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Networks of units on QEMU boards, on the kernels and modules that boards have: names, a published port, another network, nothing left."""
+import os, re, socket, subprocess, time
+import pytest
+
+import board as board_kit
+import images
+
+GUEST = board_kit.pack.BOARDS.parent / "tests/tools/guest.c"
+OUT = board_kit.pack.BOARDS.parent / os.environ.get("O", "build")
+
+
+@pytest.fixture(scope="session")
+def guest(board_name, registry, etc, tmp_path_factory):
+    target = board_kit.pack.settings(board_name)["TARGET"]
+    folder = tmp_path_factory.mktemp("guest")
+    subprocess.run([OUT / target / "deps/bin/musl-gcc", "-static", "-O1", "-D_GNU_SOURCE", "-o", folder / "guest", GUEST], check=True)
+    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[target]
+    images.make_image(folder / "layout", [[images.entry("guest", (folder / "guest").read_bytes(), mode=0o755)]], config={"Entrypoint": ["/guest"]}, arch=arch)
+    registry.push(folder / "layout", "demo/guest")
+    registry.sign("demo/guest", registry.key("cosign"), identity="registry.demo:%d/demo/guest" % registry.port)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def knock(port):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+                said = s.recv(100).decode()
+                if said:
+                    return said
+        except OSError:
+            pass
+        time.sleep(0.5)
+
+
+def test_names_ports_and_another_network(boot, guest, unit_text):
+    port = free_port()
+    board = boot(forward="tcp:127.0.0.1:%d-:8080" % port, units={
+        "shop.network": "[Network]\nIPv6=yes\n",
+        "web.container": unit_text("Network=shop.network\nPublishPort=8080:80\nExec=echo 80\nStopTimeout=1", name="guest"),
+        "client.container": unit_text("Network=shop.network\nExec=ask web 80\nStopTimeout=1", name="guest"),
+        "stranger.container": unit_text("Network=bridge\nDNS=none\nExec=ask web 80\nStopTimeout=1", name="guest"),
+    })
+    for name in ("web", "client", "stranger"):
+        board.wait_unit(name, "running", timeout=200)
+    board.wait_says("logs client", r"ask web: (::ffff:10\.89\.|fd)")
+    assert not re.search("10.89|fd[0-9a-f]", board.wait_says("logs stranger", r"ask web: .*").group(0))
+    assert knock(port) == "::ffff:10.0.2.2"
+    net = board.say("net")
+    assert re.search(r"^network shop +c-shop 10\.89\.\d\.1/24 fd\S+/64", net, re.M) and re.search(r"^  published +8080->80/tcp$", net, re.M), net
+    assert re.search(r"^  listens +80/tcp6$", net, re.M), net
+    for name in ("web", "client", "stranger"):
+        board.say("stop " + name)
+        board.wait_unit(name, "inactive")
+    board.wait_says("net", r"(?s)^((?!\bc-|\bcv).)*$")
+    assert board.poweroff() == 0
