@@ -247,7 +247,7 @@ def test_job_hands_over_table_and_result(units, run, programs):
     got, message, data = table(run, programs, units.folder)
     assert got.code == 0
     magic, code = struct.unpack_from("<II", message)
-    assert (magic, code) == (0x4a524332, 1)
+    assert (magic, code) == (0x4a524333, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
     assert (form, size, count) == (8, len(data), 2)
