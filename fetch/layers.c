@@ -194,7 +194,7 @@ int layers_get(const struct layers *l, struct err *e)
 	const struct digest *wanted[CONFIG_LAYERS_MAX];
 	size_t count = l->manifest->layer_count;
 	struct progress *p = l->progress;
-	uint64_t largest = 0, least = 0;
+	uint64_t largest = 0, least = 0, all = 0;
 	char name[STORE_SHORT_MAX], line[100];
 	int r;
 
@@ -206,6 +206,7 @@ int layers_get(const struct layers *l, struct err *e)
 		r = store_hold(l->store, &chain[i], e);
 		if (r < 0)
 			return r;
+		all += layer->blob.size;
 		if (store_layer_find(l->store, &chain[i], name) == 0)
 			continue;
 		if (__builtin_add_overflow(p->total, layer->blob.size, &p->total) || p->total > INT64_MAX / 4)
@@ -232,5 +233,9 @@ int layers_get(const struct layers *l, struct err *e)
 			progress_say(p, line);
 		}
 	}
+	/* What was there already, or came with an earlier try of it, is not fetched again. */
+	snprintf(line, sizeof(line), "%llu of the %llu bytes of its layers were new", (unsigned long long)p->total, (unsigned long long)all);
+	if (r == 0)
+		progress_say(p, line);
 	return r;
 }

@@ -2,6 +2,7 @@
 """Updates of a unit on this host: the real programs, PID 1 in namespaces, the real registry with TLS and log-in, signatures by cosign (and, where
 many are needed, of the same form by openssl). What docs/updates.md promises, and the rows of docs/update-faults.md that need no board."""
 import json
+import json
 import os
 import pathlib
 import random
@@ -145,6 +146,9 @@ def test_a_new_image_is_committed_and_rolled_back_by_hand(board, app):
     two = app.push("say", "two", size=3 << 20, cosign=True)
     said = board.update("app")
     assert re.search(r"confirming " + two, said) and "app: committed: up for long enough" in said, said
+    new, size = map(int, re.findall(r"fetch app: (\d+) of the (\d+) bytes of its layers were new", board.log())[-1])
+    sizes = [l["size"] for l in json.loads(app.registry.manifest(app.name, two)[0])["layers"]]
+    assert (new, size) == (sizes[1], sum(sizes)), "the layer with the program was there"
     u = board.status("app")
     assert u["state"] == "running" and u["digest"] == two and u["pid"] != pid and u["update"]["previous"] == one
     slot = board.slot()
@@ -454,6 +458,14 @@ def test_a_signed_version_is_a_floor_once_committed(board, app, registry):
     board.coracle("rollback", "app")
     board.wait_runs(same)
     assert board.slot()["floor"] == "7"
+    # cosign's bundle form signs no claims of ours: there it is the manifest's annotation.
+    app.push("say", "six", version=6, key=None)
+    registry.sign_bundle(app.name, registry.key("cosign"))
+    assert "version 6 is older than 7" in board.update("app", ok=False)
+    eight = app.push("say", "eight", version=8, key=None)
+    registry.sign_bundle(app.name, registry.key("cosign"))
+    assert "committed" in board.update("app")
+    assert board.slot()["floor"] == "8" and board.slot()["current"] == eight
 
 
 # From a stick
