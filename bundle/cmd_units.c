@@ -13,6 +13,7 @@
 
 #include "commands.h"
 #include "device_id.h"
+#include "kernel_lacks.h"
 #include "file.h"
 #include "job.h"
 #include "net_plan.h"
@@ -20,9 +21,11 @@
 #include "unit_keys.h"
 #include "units.h"
 
+enum { BOARD_MAX = 8192 + 1 };	/* what PID 1 reads of it too */
+
 struct options {
 	int table_fd, result_fd;
-	const char *store, *release;	/* release: instead of the one that state/slots names; NULL */
+	const char *store, *board, *release;	/* release: instead of the one that state/slots names; NULL */
 	bool is_keys, is_plan;		/* --plan: the networks' plan on stdout */
 	const char *const *dirs;
 	size_t count;
@@ -30,7 +33,7 @@ struct options {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: coracle-bundle units [--plan] [--store DIR] DIR...\n       coracle-bundle units --keys\n");
+	fprintf(stderr, "usage: coracle-bundle units [--plan] [--store DIR] [--board BOARD.CONF] DIR...\n       coracle-bundle units --keys\n");
 	return 2;
 }
 
@@ -52,6 +55,8 @@ static int parse(struct options *o, int argc, char **argv)
 			o->store = argv[++i];
 		else if (strcmp(argv[i], "--release") == 0)
 			o->release = argv[++i];
+		else if (strcmp(argv[i], "--board") == 0)
+			o->board = argv[++i];
 		else if (strcmp(argv[i], "--table-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
 			o->table_fd = (int)n, i++;
 		else if (strcmp(argv[i], "--result-fd") == 0 && quadlet_u64(argv[i + 1], 1023, &n))
@@ -138,6 +143,18 @@ static int send_table(const struct options *o, const struct unit_table *t)
 	return e < 0 ? 1 : 0;
 }
 
+static void judge(struct unit_table *t, const char *path)
+{
+	char text[BOARD_MAX] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || file_read_full(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	if (fd >= 0)
+		close(fd);
+	units_judge_host(t, text);
+}
+
 int cmd_units(int argc, char **argv)
 {
 	struct unit_notices notices = { .say = say };
@@ -161,9 +178,13 @@ int cmd_units(int argc, char **argv)
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
 		store = NULL;
 	}
-	if (o.table_fd >= 0)
+	if (o.table_fd >= 0) {
 		device_id_publish(o.store);
+		kernel_lacks_say(o.store);
+	}
 	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
+	if (o.board)
+		judge(t, o.board);
 	store_close(store);
 	if (o.is_plan)
 		return fwrite(plan ? plan : "", 1, plan_len, stdout) == plan_len && fflush(stdout) == 0 ? 0 : 1;

@@ -62,7 +62,7 @@ static const struct unit_key keys[] = {
 	HONOURED("Container", "User", user, "a name of the image's /etc/passwd or a number, :GROUP may follow"),
 	HONOURED("Container", "Group", group, "a name of the image's /etc/group or a number"),
 	HONOURED("Container", "GroupAdd", group_add, "names of the image's /etc/group or numbers"),
-	HONOURED("Container", "UserNS", user_ns, "auto (a user namespace, or the unit is refused) or host (none); default: one, and without it, with a line in the log, where the kernel cannot"),
+	HONOURED("Container", "UserNS", user_ns, "auto (a user namespace, or the unit is refused) or host (none, where userns-host= of board.conf names the unit); default: one, and without it, with a line in the log, where the kernel cannot"),
 	HONOURED("Container", "WorkingDir", workdir, "an absolute path"),
 	HONOURED("Container", "HostName", hostname, "a host name; default: the unit's name"),
 	HONOURED("Container", "ContainerName", container_name, "a name, kept as an annotation; commands use the unit's name"),

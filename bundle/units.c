@@ -191,6 +191,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->watchdog_ms = u->watchdog_ms;
 	x->health = u->health;
 	x->on_failure = u->on_failure;
+	x->has_host_users = u->userns == UNIT_USERNS_HOST;
 	x->on_boot_ms = u->on_boot_ms;
 	x->has_network = u->network == UNIT_NETWORK_OWN;
 	x->calendar = u->calendar;
@@ -435,6 +436,40 @@ static void read_units(struct search *s, struct unit_file **u)
 		else if (s->found[i].has_drop_ins)
 			refuse(x, "drop-ins (%s.d) are not supported: edit the file", s->found[i].name);
 	}
+}
+
+/* Does a line userns-host= of BOARD name that unit? */
+static bool is_named(const char *board, const char *name)
+{
+	static const char key[] = "userns-host";
+	size_t len = strlen(name);
+
+	for (const char *at = board; *at; at += strcspn(at, "\n"), at += *at != 0) {
+		const char *word = at + strspn(at, " \t");
+
+		if (strncmp(word, key, sizeof(key) - 1) != 0)
+			continue;
+		word += sizeof(key) - 1;
+		word += strspn(word, " \t");
+		while (*word == '=' || *word == ' ' || *word == '\t') {
+			word += 1 + strspn(word + 1, " \t");
+			if (strncmp(word, name, len) == 0 && strchr(" \t\r\n", word[len]))
+				return true;
+			word += strcspn(word, " \t\r\n");
+		}
+	}
+	return false;
+}
+
+void units_judge_host(struct unit_table *t, const char *board)
+{
+	for (uint32_t i = 0; i < t->count; i++) {
+		struct unit_entry *x = &t->unit[i];
+
+		if (x->has_host_users && !x->error[0] && !is_named(board, x->name))
+			refuse(x, "UserNS=host: this board lets no unit have its own ids but those that userns-host= of board.conf names");
+	}
+	unit_table_seal(t);
 }
 
 void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir, const char *release,

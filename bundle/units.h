@@ -9,6 +9,9 @@
 #include "store.h"
 #include "unit_file.h"
 
+/* Refuses each unit with UserNS=host that no userns-host= of BOARD, the text of board.conf, names. After units_compile. */
+void units_judge_host(struct unit_table *t, const char *board);
+
 /* Reads the COUNT folders DIRS in order; of files of one name the one in the later folder wins. STORE may be NULL (no data partition
  * yet, or a damaged one); what lies below STORE_DIR (may be NULL) is taken as unit_file_read does. Behind the first folder comes the one of the release
  * in use: RELEASE, or what state/slots names where that is NULL ("": none). NOTICES hear of keys without effect. */

@@ -164,6 +164,8 @@ static void take_key(struct line *l, const char *key, char *value)
 		take_bool(l, key, &c->is_host, value);
 	else if (!strcmp(key, "exec"))
 		take_bool(l, key, &c->is_exec, value);
+	else if (!strcmp(key, "userns-host"))
+		;	/* coracle-bundle reads it: which units may */
 	else if (!strcmp(key, "console"))
 		take_console(l, value);
 	else if (!strcmp(key, "console-lock") && lock_is_hash(value))

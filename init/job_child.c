@@ -53,6 +53,9 @@ static int run_units(const struct pid1 *p, bool has_store)
 	job_add(&a, "4");
 	job_add(&a, "--result-fd");
 	job_add(&a, "3");
+	job_add(&a, "--board");
+	snprintf(a.trust[0], sizeof(a.trust[0]), "%s/board.conf", p->etc_dir);
+	job_add(&a, a.trust[0]);
 	if (has_store) {
 		job_add(&a, "--store");
 		job_add(&a, p->status->data_dir);

@@ -35,6 +35,7 @@ struct unit {
 	bool has_booted;		/* OnBootSec= came */
 	bool is_asked;			/* by hand, since boot */
 	bool is_taken_back;		/* to its image from before, as it was critical and beyond its restarts, since boot */
+	uint64_t noted;			/* what its starts said is weaker than asked and the log has: a bit for each text's checksum */
 	bool has_done;			/* a oneshot: its last run ended well */
 	struct unit_entry entry;
 	enum unit_state state;

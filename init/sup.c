@@ -21,6 +21,7 @@
 #include "notify.h"
 #include "pid1.h"
 #include "plog.h"
+#include "record.h"
 #include "start.h"
 #include "text.h"
 #include "update_run.h"
@@ -241,6 +242,7 @@ static void take_report(struct pid1 *p, unsigned i, const struct start_report *r
 {
 	struct unit *u = &p->units[i];
 	struct status_unit *s = &p->status->unit[i];
+	uint64_t bit;
 
 	switch (r->kind) {
 	case START_CREATED:
@@ -265,7 +267,11 @@ static void take_report(struct pid1 *p, unsigned i, const struct start_report *r
 		status_begin(p->status);
 		add_note(s->note, sizeof(s->note), r);
 		status_end(p->status);
-		plog("unit %s: %s", u->entry.name, s->note);
+		/* The log has it once, and not at each start. */
+		bit = 1ull << (record_crc32(0, s->note, strlen(s->note)) & 63);
+		if (!(u->noted & bit))
+			plog("unit %s: %s", u->entry.name, s->note);
+		u->noted |= bit;
 	}
 }
 

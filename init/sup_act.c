@@ -243,7 +243,7 @@ static void launch(struct pid1 *p, unsigned i)
 	int ret;
 
 	status_begin(p->status);
-	s->note[0] = '\0';
+	text_copy(s->note, sizeof(s->note), u->entry.has_host_users ? "in the board's own user namespace (UserNS=host)" : "");
 	status_end(p->status);
 	u->start_text[0] = '\0';
 	u->has_end = u->has_start_failed = u->has_done = false;

@@ -152,7 +152,7 @@ struct unit_entry {
 	uint32_t file_crc;			/* of the file: has it changed? */
 	uint32_t skips_registry;		/* the release: ConfirmRegistry=no */
 	uint32_t has_network;			/* a namespace by coracle-net comes before each start */
-	uint32_t pad0;
+	uint32_t has_host_users;		/* UserNS=host */
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
 	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */
 	uint32_t on_failure;			/* enum unit_on_failure */

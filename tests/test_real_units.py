@@ -24,6 +24,7 @@ def unit(request, tools, programs, registry, trust, workdir):
         import os
         os.chmod(d, 0o755)
         b = RealBoard(init_kit.pathlib.Path(d) / "b", tools, programs, t)
+        b.conf(data_dir=str(b.data), console="none", hostname="bench", units=str(b.etc / "units"), userns_host="hung off ready sick web")
 
         def go(name, args, container="", service="", x=""):
             b.units[name] = name

@@ -7,6 +7,7 @@ import pytest
 import images, init_kit
 
 SECONDS = int(os.environ.get("SOAK_S") or 60)
+CONF = "hostname=soak\ndata-label=coracle-data\nnetwork=dhcp\nuserns-host=watch\n"
 UNITS = {
     "crash": ("exit 3", "", ""), "signal": ("signal 11", "", ""), "leak": ("leak", "Memory=16m", ""), "bomb": ("bomb", "PidsLimit=64", ""),
     "flood": ("flood", "", ""), "deaf": ("deaf x", "", "TimeoutStopSec=1"), "hang": ("notify READY=1", "Notify=yes", "WatchdogSec=2"),
@@ -92,7 +93,7 @@ def soak(board):
 
 
 def test_soak(boot, units):
-    board = boot(units=units)
+    board = boot(units=units, conf=CONF)
     half, end = soak(board)
     assert half == end
     assert board.poweroff() == 0
@@ -136,5 +137,5 @@ def test_one_page_now_and_then_is_found(boot, units, tmp_path, monkeypatch):
     subprocess.run(["strip", leaky], check=True)
     import pack
     monkeypatch.setattr(pack, "OUT", tmp_path / "out")
-    half, end = soak(boot(units=units))
+    half, end = soak(boot(units=units, conf=CONF))
     assert end[0] > half[0]

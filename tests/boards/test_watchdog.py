@@ -39,7 +39,7 @@ def comes_back(board, timeout=240):
 def test_a_loop_that_stands_still_is_reset(boot, registry, push):
     push("stall", "/hostproc")
     text = unit(registry, "UserNS=host\nVolume=/proc:/hostproc\nAddCapability=CAP_SYS_PTRACE\n") + "[X-Coracle]\nEnabled=no\n"
-    board = boot(units={"stall.container": text}, conf="hostname=dog\ndata-label=coracle-data\nnetwork=dhcp\nwatchdog=10\n")
+    board = boot(units={"stall.container": text}, conf="hostname=dog\ndata-label=coracle-data\nnetwork=dhcp\nwatchdog=10\nuserns-host=stall\n")
     board.wait_says("log", r"watchdog: armed, 10 s")
     board.wait_says("status", r"came up   after: power, or a reset from outside")
     board.console.sendline("start stall")
