@@ -31,10 +31,10 @@ struct ranges {
 /* A damaged line is forgotten: its unit gets a range as if it were new. */
 static void take_line(struct ranges *all, char *line)
 {
-	char *name = line + 5, *number = strchr(name, ' ');
+	char *name = line + 5, *number = strncmp(line, "unit ", 5) == 0 ? strchr(name, ' ') : NULL;
 	uint64_t range;
 
-	if (strncmp(line, "unit ", 5) != 0 || !number || all->count == ID_RANGE_UNITS_MAX)
+	if (!number || all->count == ID_RANGE_UNITS_MAX)
 		return;
 	*number++ = '\0';
 	if (!quadlet_u64(number, RANGES - 1, &range) || !span_copy(span_str(name), all->at[all->count].name, UNIT_NAME_MAX))
@@ -42,18 +42,23 @@ static void take_line(struct ranges *all, char *line)
 	all->at[all->count++].range = (uint32_t)range;
 }
 
-static void read_ranges(struct store *s, struct ranges *all)
+static void take_text(struct ranges *all, char *text)
 {
-	char *text = NULL, *save = NULL;
-	size_t len;
+	char *save = NULL;
 
-	if (file_read(store_fd(s), path, FILE_SIZE, &text, &len, NULL) < 0 || strncmp(text, first_line, strlen(first_line)) != 0 ||
-	    seal_check(store_seal(s), "ids", "", span_of(text, len)) < 0) {
-		free(text);
+	if (strncmp(text, first_line, strlen(first_line)) != 0)
 		return;
-	}
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		take_line(all, line);
+}
+
+static void read_ranges(struct store *s, struct ranges *all)
+{
+	char *text = NULL;
+	size_t len;
+
+	if (file_read(store_fd(s), path, FILE_SIZE, &text, &len, NULL) == 0 && seal_check(store_seal(s), "ids", "", span_of(text, len)) == 0)
+		take_text(all, text);
 	free(text);
 }
 
