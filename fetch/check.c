@@ -13,6 +13,7 @@
 #include "options.h"
 #include "pull.h"
 #include "sha256.h"
+#include "sntp.h"
 
 static int check(const struct options *o, struct digest *out, struct err *e)
 {
@@ -23,6 +24,8 @@ static int check(const struct options *o, struct digest *out, struct err *e)
 	size_t len;
 	int r = ref_parse(o->text, &ref, e);
 
+	if (r == 0)
+		sntp_wait(NULL, NULL);
 	if (r == 0)
 		r = registry_new(&registry, &o->access, &ref, e);
 	if (r == 0) {

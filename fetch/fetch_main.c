@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "attend.h"
 #include "check.h"
 #include "config.h"
 #include "gcm.h"
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
 		return pull_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "check") == 0)
 		return check_main(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "attend") == 0)
+		return attend_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "inspect") == 0)
 		return inspect_main(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "--version") == 0)

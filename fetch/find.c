@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <yyjson.h>
 
 #include "config.h"
 #include "judge.h"
@@ -110,6 +111,15 @@ int find_image(struct find *f, struct err *e)
 	int r = find_manifest(f, e);
 
 	return r < 0 ? r : get_config(f, e);
+}
+
+uint64_t find_version(const struct find *f)
+{
+	yyjson_doc *doc = yyjson_read(f->manifest_json, f->manifest_len, 0);
+	uint64_t n = verify_read_version(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "annotations"), VERIFY_VERSION));
+
+	yyjson_doc_free(doc);
+	return n > f->admitted.version ? n : f->admitted.version;
 }
 
 void find_free(struct find *f)

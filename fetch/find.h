@@ -26,6 +26,9 @@ struct find {
 /* A signature on the index counts for all it names, one on the platform's own manifest (as podman and skopeo sign) for that. Nothing is parsed
  * in this process before a signature covers it. Codes of registry_get, verify_image, image_*. TOP is set as soon as it is known. */
 int find_image(struct find *f, struct err *e);
+/* The version that the image found says of itself in what is signed (VERIFY_VERSION): the higher of claim and annotation; 0: none. */
+uint64_t find_version(const struct find *f);
+
 void find_free(struct find *f);
 
 #endif

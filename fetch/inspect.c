@@ -90,6 +90,7 @@ static void print_text(const struct options *o, const struct policy *p, const st
 		printf("layers     %zu, %" PRIu64 " bytes compressed\n", f->manifest.layer_count, sum(&f->manifest));
 		for (size_t i = 0; i < f->manifest.layer_count; i++)
 			printf("           %s %" PRIu64 "\n", digest_text(&f->manifest.layer[i].blob.digest).text, f->manifest.layer[i].blob.size);
+		printf("version    %" PRIu64 "\n", find_version(f));
 		printf("decision   let in, signed by %s\n", f->admitted.signer);
 	} else {
 		printf("decision   refused: %s\n", why->text);
@@ -122,6 +123,7 @@ static int print_json(const struct options *o, const struct policy *p, const str
 	if (is_good) {
 		json_out_text(&j, "manifest", digest_or_nothing(&f->manifest_digest, &t));
 		json_out_text(&j, "signer", f->admitted.signer);
+		json_out_uint(&j, "version", find_version(f));
 		json_out_array(&j, "layers");
 		for (size_t i = 0; i < f->manifest.layer_count; i++) {
 			json_out_object(&j, NULL);
@@ -148,6 +150,7 @@ int inspect_main(int argc, char **argv)
 	static struct report rep;
 	static struct ref ref;
 	struct verify_notes notes = { keep_note, &rep };
+	static struct ref as;
 	struct find f = { .notes = &notes, .ref = &ref, .policy = &p, .platform = &o.platform };
 	struct err e = { "" };
 	int r = options_parse(argc, argv, &o);
@@ -159,6 +162,9 @@ int inspect_main(int argc, char **argv)
 	if (r == 0)
 		r = registry_new(&f.registry, &o.access, &ref, &e);
 	f.exe = o.access.exe;
+	if (r == 0 && o.as)
+		r = ref_parse(o.as, &as, &e);
+	f.as = o.as ? &as : NULL;
 	if (r == 0)
 		r = find_image(&f, &e);
 	if (o.is_json)

@@ -105,6 +105,8 @@ int options_parse(int argc, char **argv, struct options *o)
 			o->no_partial = true;
 		} else if (strcmp(argv[i], "--refuse-secrets") == 0) {
 			o->refuses_secrets = true;
+		} else if (strcmp(argv[i], "--staged") == 0) {
+			o->is_staged = true;
 		} else if (i + 1 == argc || !take(o, argv[i], argv[i + 1], &e)) {
 			return usage(argv[0], argv[i]);
 		} else {

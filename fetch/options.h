@@ -17,6 +17,7 @@ struct options {
 	int result_fd;		/* -1: no job */
 	unsigned total_s;	/* 0: no deadline */
 	bool is_json, no_partial, refuses_secrets;
+	bool is_staged;		/* pull --staged: nobody asked by hand, so the share of a staged rollout counts (rollout.h) */
 	struct digest known[OPTIONS_KNOWN_MAX];	/* pull --known: manifests of which nothing is fetched, as the caller has or does not want them */
 	int known_count;
 	const char *as;		/* pull --as REF: take the bytes from TEXT, but only as policy and signature would let in REF; NULL */

@@ -4,7 +4,7 @@
  *
  *   {"event":"step","text":"..."}                                                   signature checked, a new try, a mirror left out
  *   {"event":"progress","layer":2,"layers":5,"bytes":123,"total":456,"bytes_per_second":789}
- *   {"event":"done","digest":"sha256:...","signer":"..."}                           or {"event":"failed","code":"retry","text":"..."}; code also refused, damaged
+ *   {"event":"done","digest":"sha256:...","signer":"..."}                           or {"event":"failed","code":"retry","text":"..."}; code also refused, damaged, later
  */
 #ifndef CORACLE_PROGRESS_H
 #define CORACLE_PROGRESS_H

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <yyjson.h>
 
 #include "clock.h"
 #include "file.h"
@@ -22,6 +21,8 @@
 #include "job.h"
 #include "layers.h"
 #include "options.h"
+#include "rollout.h"
+#include "sntp.h"
 
 struct pull {
 	struct options o;
@@ -75,24 +76,16 @@ static int open_sibling(const char *name, struct err *e)
 	return fd < 0 ? err_sys(e, errno, "%s: the unpacker is not beside this program", path) : fd;
 }
 
-/* What the image calls itself in documents that a signature covers. */
-static void find_version(struct pull *p)
-{
-	yyjson_doc *doc = yyjson_read(p->found.manifest_json, p->found.manifest_len, 0);
-	uint64_t n = verify_read_version(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "annotations"), VERIFY_VERSION));
-
-	p->version = n > p->found.admitted.version ? n : p->found.admitted.version;
-	yyjson_doc_free(doc);
-}
-
 /* Before a layer is fetched: is there any need to, and is it no step back? */
 static int consider(struct pull *p, struct err *e)
 {
 	for (int i = 0; i < p->o.known_count; i++)
 		p->is_known |= digest_equal(&p->o.known[i], &p->found.manifest_digest);
-	find_version(p);
-	if (p->is_known || p->version >= p->o.floor)
+	p->version = find_version(&p->found);
+	if (p->is_known)
 		return 0;
+	if (p->version >= p->o.floor)
+		return p->o.is_staged ? rollout_check(&p->found, p->o.as ? &p->as : &p->ref, e) : 0;
 	if (!p->version)
 		return err_set(e, -EKEYREJECTED, "it says no version (" VERIFY_VERSION ") and %llu was in use here: sign it with a version of at least "
 			"that", (unsigned long long)p->o.floor);
@@ -120,6 +113,8 @@ static int pull(struct pull *p, struct err *e)
 	p->o.access.store_fd = store_fd(p->store);
 	p->o.access.say = progress_say;
 	p->o.access.say_to = &p->progress;
+	if (p->ref.transport == REF_DOCKER)
+		sntp_wait(progress_say, &p->progress);
 	r = registry_new(&p->registry, &p->o.access, &p->ref, e);
 	if (r < 0)
 		return r;
@@ -161,6 +156,8 @@ enum job_code pull_outcome(int code)
 		return JOB_REFUSED;
 	case -EUCLEAN:
 		return JOB_DAMAGED;
+	case -EALREADY:
+		return JOB_LATER;
 	default:
 		return JOB_RETRY;
 	}
@@ -168,7 +165,7 @@ enum job_code pull_outcome(int code)
 
 static int finish(struct pull *p, int code, const struct err *e)
 {
-	static const char *const words[] = { [JOB_RETRY] = "retry", [JOB_REFUSED] = "refused", [JOB_DAMAGED] = "damaged" };
+	static const char *const words[] = { [JOB_RETRY] = "retry", [JOB_REFUSED] = "refused", [JOB_DAMAGED] = "damaged", [JOB_LATER] = "later" };
 	struct job_result res = { .code = pull_outcome(code), .bytes_done = p->progress.done, .bytes_total = p->progress.total };
 
 	if (code == 0) {

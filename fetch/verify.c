@@ -15,6 +15,7 @@
 #include "json.h"
 #include "judge.h"
 #include "key.h"
+#include "rollout.h"
 #include "sha256.h"
 
 #define MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
@@ -34,6 +35,7 @@ struct check {
 	struct admitted *out;
 	uint32_t good[POLICY_REQUIREMENTS_MAX];	/* bit k: key k of that requirement has signed */
 	unsigned seen;
+	bool has_claims;	/* of one good signature at least */
 	struct err why;		/* why the last one did not count */
 };
 
@@ -173,6 +175,24 @@ static int try_key(struct check *c, const struct policy_requirement *q, const ch
 	return r < 0 ? r : policy_identity_check(c->policy, q, c->ref, signed_ref, e);
 }
 
+static bool wants_more(const struct check *c)
+{
+	return !are_all_met(c) || (c->has_claims && c->out->rollout < ROLLOUT_ALL);
+}
+
+/* Of a payload that a key vouches for. */
+static void take_claims(struct check *c, struct span payload, bool is_statement)
+{
+	yyjson_doc *doc = is_statement ? NULL : yyjson_read((const char *)payload.at, payload.len, 0);
+	unsigned share = rollout_read(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "optional"), ROLLOUT_CLAIM));
+
+	yyjson_doc_free(doc);
+	c->out->rollout = c->has_claims && c->out->rollout > share ? c->out->rollout : share;
+	c->has_claims = true;
+	if (!is_statement && verify_version(payload) > c->out->version)
+		c->out->version = verify_version(payload);
+}
+
 static void consider(struct check *c, const char *origin, struct span payload, const char *sig, bool is_statement)
 {
 	c->seen++;
@@ -182,7 +202,8 @@ static void consider(struct check *c, const char *origin, struct span payload, c
 		for (int k = 0; k < q->key_count; k++) {
 			struct err why = { "" };
 
-			if (c->good[i] >> k & 1)
+			/* Once signed is enough, but who widens a rollout signs again. */
+			if (c->good[i] >> k & 1 && !(are_all_met(c) && wants_more(c)))
 				continue;
 			if (try_key(c, q, q->key[k].pem, payload, sig, is_statement, &why) < 0) {
 				note(c, "%s: key %s: no: %s", origin, q->key[k].name, why.text);
@@ -191,8 +212,7 @@ static void consider(struct check *c, const char *origin, struct span payload, c
 			}
 			note(c, "%s: key %s: good", origin, q->key[k].name);
 			c->good[i] |= 1u << k;
-			if (!is_statement && verify_version(payload) > c->out->version)
-				c->out->version = verify_version(payload);
+			take_claims(c, payload, is_statement);
 			if (!c->out->payload[0]) {
 				struct digest d = sha256_of(payload);
 
@@ -255,7 +275,7 @@ static int look_at_tag(struct check *c, struct err *e)
 		return r;
 	r = judge_signatures(c->exe, span_of(text, len), &found, e);
 	free(text);
-	for (uint32_t i = 0; r == 0 && i < found.count && !are_all_met(c); i++) {
+	for (uint32_t i = 0; r == 0 && i < found.count && wants_more(c); i++) {
 		const struct judge_signature *s = &found.item[i];
 		struct err why = { "" };
 
@@ -387,6 +407,7 @@ int verify_image(struct registry *r, int exe, const struct ref *ref, const struc
 	int ret = 0;
 
 	memset(out, 0, sizeof(*out));
+	out->rollout = ROLLOUT_ALL;
 	if (policy_rejects(p))
 		return err_set(e, -EKEYREJECTED, "the policy rejects it (scope %s)", p->scope);
 	if (!are_all_met(&c))

@@ -20,6 +20,7 @@ struct admitted {
 	char signer[256];	/* paths of the keys, or "nobody (insecureAcceptAnything)" */
 	char scope[700];
 	char payload[72];	/* digest of the first signed payload, or "" */
+	unsigned rollout;	/* the largest share (rollout.h) of its good signatures, one without counting as all; of the policy that wants none: all */
 	uint64_t version;	/* the highest that a good signature claims (VERIFY_VERSION), 0: none */
 };
 

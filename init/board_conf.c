@@ -178,6 +178,8 @@ static void take_key(struct line *l, const char *key, char *value)
 		take_number(l, key, &c->read_group, INT32_MAX, value);
 	else if (!strcmp(key, "metrics-port"))
 		take_number(l, key, &c->metrics_port, UINT16_MAX, value);
+	else if (!strcmp(key, "ntp") || !strcmp(key, "sticks"))
+		;	/* the attendant reads these */
 	else if (!strcmp(key, "network")) {
 		char *save = NULL, *w;
 

@@ -182,7 +182,7 @@ static void empty(struct pid1 *p)
 	for (unsigned i = 0; i < CONFIG_UNITS_MAX; i++)
 		p->units[i].report_fd = p->units[i].notify_fd = p->units[i].health.out_fd = -1;
 	text_copy(p->etc_dir, sizeof(p->etc_dir), "/etc/coracle");
-	p->console_fd = p->dhcpcd_err.fd = p->watchdog.fd = p->kmsg_fd = p->log_fd = -1;
+	p->console_fd = p->said[0].fd = p->said[1].fd = p->watchdog.fd = p->kmsg_fd = p->log_fd = -1;
 }
 
 /* Kernel messages below "warning" do not belong between a technician's keys. */
@@ -248,6 +248,7 @@ void boot(struct pid1 *p, int argc, char **argv)
 	if (p->control_fd < 0)
 		plog("%s: %s; `coracle` will not work", CONTROL_PATH, strerror(-p->control_fd));
 	consoles(p);
+	p->helpers[HELPER_ATTEND].is_wanted = p->is_board;
 	p->helpers[HELPER_DHCPCD].is_wanted = p->is_board && p->conf.net == BOARD_NET_DHCP;
 	p->helpers[HELPER_METRICS].is_wanted = p->conf.metrics_port;
 	p->now_ms = text_now_ms();

@@ -89,6 +89,9 @@ void json_text(const char *s);
 /* LABEL and TEXT from column INDENT on (negative: the line is there already), on a terminal broken at blanks so that lines fit it. */
 void client_wrap(int indent, const char *label, const char *text);
 void client_wrap_health(int indent, const struct status_unit *u);
+/* Archives on sticks: what the attendant offers (fetch/stick.h), a line each. */
+#define CLIENT_OFFERS "/run/coracle/offers"
+void client_show_offers(void);
 
 /* Text on its way to a terminal: control characters and bytes above 0x7e as '?'. Up to LEN bytes. */
 void client_print(const char *s, size_t len);

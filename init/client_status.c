@@ -98,6 +98,33 @@ static void clock_text(char out[32])
 	out[20] = '\0';
 }
 
+/* What the attendant found out about the clock (fetch/sntp.h), its first word: "" where nobody is asked for the time. */
+static void clock_state(char out[32])
+{
+	if (text_file("/run/coracle/clock", out, 32) < 0)
+		out[0] = '\0';
+	out[strcspn(out, " ")] = '\0';
+}
+
+void client_show_offers(void)
+{
+	char text[4096], *line = text;
+
+	if (text_file(CLIENT_OFFERS, text, sizeof(text)) <= 0)
+		return;
+	for (;;) {
+		size_t len = strcspn(line, "\n");
+
+		printf("stick     ");
+		client_print(line, len);
+		putchar('\n');
+		if (!line[len])
+			break;
+		line += len + 1;
+	}
+	fflush(stdout);
+}
+
 static void summary(const struct status *s, char *out, size_t size)
 {
 	unsigned count[UNIT_STATES] = { 0 }, total = 0;
@@ -132,7 +159,7 @@ static void slot_text(char *out, size_t size)
 
 static void show_board(const struct status *s)
 {
-	char span[32], text[512], clock[32], slot[16];
+	char span[32], text[512], clock[32], slot[16], state[32];
 	struct utsname u;
 
 	uname(&u);
@@ -150,8 +177,11 @@ static void show_board(const struct status *s)
 	network_text(s, text, sizeof(text));
 	printf("network   %s\n", text);
 	clock_text(clock);
-	printf("clock     %s%s\n", clock, s->is_clock_floor ?
+	clock_state(state);
+	printf("clock     %s%s\n", clock, !strcmp(state, "confirmed") ? "  (confirmed by SNTP)" : state[0] ?
+		"  (no word from a time server yet)" : s->is_clock_floor ?
 		"  (no clock in hardware: began at the later of build and last confirmed time)" : "");
+	client_show_offers();
 	summary(s, text, sizeof(text));
 	printf("units     %s\n", text);
 	if (client_release()) {
@@ -245,7 +275,7 @@ static void json_unit(const struct status *s, const struct status_unit *u)
 
 static void json_board(const struct status *s)
 {
-	char text[512], clock[32];
+	char text[512], clock[32], state[32];
 	bool is_read_only;
 	struct utsname u;
 	uint64_t bytes;
@@ -271,6 +301,8 @@ static void json_board(const struct status *s)
 	json_pair("network", text);
 	clock_text(clock);
 	json_pair("clock", clock);
+	clock_state(state);
+	json_pair("clock_state", state);
 	printf(",\"clock_floor\":%s", s->is_clock_floor ? "true" : "false");
 	json_pair("power", s->power == STATUS_POWER_ON ? "on" : s->power == STATUS_POWER_OFF ? "poweroff" : "reboot");
 	json_pair("units_error", s->units_error);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -27,7 +28,7 @@
 
 #define PROMPT "coracle> "
 
-enum { CTRL_C = 3, READY_WAIT_MS = 5000, GOING_DOWN_S = 60, COLUMNS = 80 };
+enum { CTRL_C = 3, OFFERED = -2, OFFERS_LOOK_MS = 1000, READY_WAIT_MS = 5000, GOING_DOWN_S = 60, COLUMNS = 80 };
 
 static void put(const char *s, size_t len)
 {
@@ -120,6 +121,20 @@ static void fill_input(void)
 		input.is_over = true;
 }
 
+/* Is there another list of archives on sticks than the one shown last? */
+static bool has_offers(void)
+{
+	static struct timespec shown;
+	struct stat st = { .st_size = 0 };
+	bool is_new;
+
+	stat(CLIENT_OFFERS, &st);
+	is_new = st.st_size && (st.st_mtim.tv_sec != shown.tv_sec || st.st_mtim.tv_nsec != shown.tv_nsec);
+	shown = st.st_mtim;
+	return is_new;
+}
+
+/* The next byte; OFFERED where sticks have something new to offer; -1 at the end. */
 static int next_byte(void)
 {
 	struct pollfd p = { .fd = 0, .events = POLLIN };
@@ -127,8 +142,10 @@ static int next_byte(void)
 	while (input.pos == input.len) {
 		if (input.is_over || is_told_to_end)
 			return -1;
-		if (poll(&p, 1, -1) > 0)
+		if (poll(&p, 1, OFFERS_LOOK_MS) > 0)
 			fill_input();
+		else if (has_offers())
+			return OFFERED;
 	}
 	return input.at[input.pos++];
 }
@@ -159,6 +176,12 @@ static enum console_key read_line(struct console_line *l, struct console_history
 		int c = next_byte();
 		enum console_key k;
 
+		if (c == OFFERED) {
+			put_text("\r\033[K");
+			client_show_offers();
+			redraw(l, 0, 0, true);
+			continue;
+		}
 		if (c < 0)
 			return CONSOLE_END;
 		k = console_key(l, (unsigned char)c);
@@ -242,7 +265,7 @@ static bool read_secret(char *out, size_t size)
 	size_t len = 0;
 	int c;
 
-	while ((c = next_byte()) >= 0 && c != CTRL_C && c != '\r' && c != '\n') {
+	while (((c = next_byte()) >= 0 || c == OFFERED) && c != CTRL_C && c != '\r' && c != '\n') {
 		if ((c == 8 || c == 127) && len)
 			len--;
 		else if (c >= ' ' && len < size - 1)

@@ -103,6 +103,9 @@ int dhcp_event_read(char *const env[], struct dhcp_event *out, const char **whic
 	*which = "new_domain_name_servers";
 	if (!addresses(value_of(env, "new_domain_name_servers"), out->dns, BOARD_CONF_DNS, &out->dns_len))
 		return -EBADMSG;
+	*which = "new_ntp_servers";
+	if (!addresses(value_of(env, "new_ntp_servers"), out->ntp, BOARD_CONF_DNS, &out->ntp_len))
+		return -EBADMSG;
 	return 1;
 }
 
@@ -119,6 +122,15 @@ static void describe(const struct dhcp_event *d, char *out, size_t size)
 			d->addr[2], d->addr[3], d->prefix);
 }
 
+static int address_lines(char *out, size_t size, const char *key, const uint8_t (*at)[4], unsigned count)
+{
+	int len = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		len += snprintf(out + len, size - (size_t)len, "%s=%u.%u.%u.%u\n", key, at[i][0], at[i][1], at[i][2], at[i][3]);
+	return len;
+}
+
 static int write_lease(const struct dhcp_event *d, struct err *e)
 {
 	int dir = open(CONTROL_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -130,12 +142,9 @@ static int write_lease(const struct dhcp_event *d, struct err *e)
 	snprintf(name, sizeof(name), "lease.%s", d->iface);
 	len = snprintf(text, sizeof(text), "address=%u.%u.%u.%u/%u\n", d->addr[0], d->addr[1], d->addr[2],
 		d->addr[3], d->prefix);
-	if (d->has_gateway)
-		len += snprintf(text + len, sizeof(text) - (size_t)len, "gateway=%u.%u.%u.%u\n", d->gateway[0],
-			d->gateway[1], d->gateway[2], d->gateway[3]);
-	for (unsigned i = 0; i < d->dns_len; i++)
-		len += snprintf(text + len, sizeof(text) - (size_t)len, "dns=%u.%u.%u.%u\n", d->dns[i][0],
-			d->dns[i][1], d->dns[i][2], d->dns[i][3]);
+	len += address_lines(text + len, sizeof(text) - (size_t)len, "gateway", &d->gateway, d->has_gateway);
+	len += address_lines(text + len, sizeof(text) - (size_t)len, "dns", d->dns, d->dns_len);
+	len += address_lines(text + len, sizeof(text) - (size_t)len, "ntp", d->ntp, d->ntp_len);
 	ret = d->is_bound ? file_replace(dir, name, span_of(text, (size_t)len), 0644, e) :
 		unlinkat(dir, name, 0) < 0 && errno != ENOENT ? err_sys(e, errno, "%s", name) : 0;
 	close(dir);

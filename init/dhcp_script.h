@@ -17,6 +17,8 @@ struct dhcp_event {
 	bool has_gateway;
 	uint8_t dns[BOARD_CONF_DNS][4];
 	unsigned dns_len;
+	uint8_t ntp[BOARD_CONF_DNS][4];
+	unsigned ntp_len;
 };
 
 /* Reads an environment (dhcpcd-run-hooks(8)). 1: an event to act on, 0: none of ours (PREINIT, CARRIER, ...), -EBADMSG with the name

@@ -33,10 +33,10 @@ struct helper_child {
 	unsigned which;
 };
 
-static const char *helper_name(unsigned which)
+const char *helper_name(unsigned which)
 {
 	return which == HELPER_LOGGER ? "logger" : which == HELPER_SAVER ? "saver" : which == HELPER_DHCPCD ? "dhcpcd" :
-		which == HELPER_METRICS ? "metrics" : "console";
+		which == HELPER_ATTEND ? "attendant" : which == HELPER_METRICS ? "metrics" : "console";
 }
 
 static int run_dhcpcd(const struct pid1 *p)
@@ -58,6 +58,15 @@ static int run_dhcpcd(const struct pid1 *p)
 	if (p->conf.net_iface[0])
 		argv[n++] = (char *)p->conf.net_iface;
 	argv[n] = NULL;
+	return spawn_exec(path, argv);
+}
+
+static int run_attendant(const struct pid1 *p)
+{
+	char *argv[] = { "coracle-fetch", "attend", (char *)p->etc_dir, NULL };
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/coracle-fetch", p->bin_dir);
 	return spawn_exec(path, argv);
 }
 
@@ -116,6 +125,8 @@ static int helper_child(void *arg)
 		return run_dhcpcd(c->pid1);
 	if (c->which == HELPER_METRICS)
 		return run_metrics(c->pid1);
+	if (c->which == HELPER_ATTEND)
+		return run_attendant(c->pid1);
 	return run_console(c->pid1, c->pid1->conf.console[c->which - HELPER_CONSOLE]);
 }
 
@@ -132,9 +143,11 @@ static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
 			for (int i = 0; i < 3; i++)
 				s.stdio[i] = i;
 	}
-	if (which == HELPER_DHCPCD) {
-		lines_close(&p->dhcpcd_err, "dhcpcd");
-		err = lines_open(&p->dhcpcd_err);
+	if (which >= HELPER_HEARD && which < HELPER_METRICS) {
+		struct lines *said = &p->said[which - HELPER_HEARD];
+
+		lines_close(said, helper_name(which));
+		err = lines_open(said);
 		s.stdio[1] = s.stdio[2] = err;
 	}
 	s.keeps_fds = which == HELPER_LOGGER || which == HELPER_SAVER;
@@ -200,7 +213,8 @@ void helper_close_others(struct pid1 *p)
 {
 	close(p->signal_fd);
 	close(p->control_fd);
-	close(p->dhcpcd_err.fd);
+	for (unsigned i = 0; i < HELPER_METRICS - HELPER_HEARD; i++)
+		close(p->said[i].fd);
 	close(p->watchdog.fd);
 	close(p->kmsg_fd);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)

@@ -2,7 +2,7 @@
 /*
  * Helpers: small processes of PID 1's own that run as long as the board does
  * and are started again when they end: the logger, a console per serial line,
- * dhcpcd, the exporter of metrics. What ends at once is started again at growing intervals.
+ * dhcpcd, the attendant (fetch/attend.h), the exporter of metrics. What ends at once is started again at growing intervals.
  */
 #ifndef CORACLE_HELPER_H
 #define CORACLE_HELPER_H
@@ -13,7 +13,9 @@
 
 #include "board_conf.h"
 
-enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_METRICS, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES };
+/* Those from HELPER_HEARD to the exporter are programs whose stderr is heard: p->said[which - HELPER_HEARD]. */
+enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_ATTEND, HELPER_METRICS, HELPER_CONSOLE, HELPERS = HELPER_CONSOLE + BOARD_CONF_CONSOLES,
+	HELPER_HEARD = HELPER_DHCPCD };
 
 struct helper {
 	bool is_wanted;
@@ -27,6 +29,9 @@ struct pid1;
 
 /* Starts what is wanted and due. Returns when to look again (0: never). */
 uint64_t helper_scan(struct pid1 *p, uint64_t now_ms);
+
+/* "dhcpcd" */
+const char *helper_name(unsigned which);
 
 /* PID is a helper: true, and it is started again later. */
 bool helper_reaped(struct pid1 *p, pid_t pid, int status);

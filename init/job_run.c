@@ -248,7 +248,7 @@ static void hear_results(struct pid1 *p, struct job *j)
 			close_fd(&j->result_fd);
 			return;
 		}
-		if (n != sizeof(r) || r.magic != JOB_MAGIC || r.code > JOB_DAMAGED) {
+		if (n != sizeof(r) || r.magic != JOB_MAGIC || r.code > JOB_LATER) {
 			plog("%s: sent something that is no job message", job_name(p, j));
 			continue;
 		}

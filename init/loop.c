@@ -26,9 +26,9 @@
 #include "text.h"
 #include "update_run.h"
 
-enum { POLL_MAX = 3 + CONTROL_CLIENTS + EVENTS_READERS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
+enum { POLL_MAX = 4 + CONTROL_CLIENTS + EVENTS_READERS + 2 * JOBS_MAX + 3 * CONFIG_UNITS_MAX, STRANGERS_SAID = 64 };
 
-enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_HEALTH, SOURCE_DHCPCD, SOURCE_READER };
+enum source { SOURCE_SIGNAL, SOURCE_CONTROL, SOURCE_CLIENT, SOURCE_JOB, SOURCE_START, SOURCE_NOTIFY, SOURCE_HEALTH, SOURCE_HELPER, SOURCE_READER };
 
 struct polled {
 	struct pollfd fd[POLL_MAX];
@@ -53,7 +53,8 @@ static void gather(struct pid1 *p, struct polled *s)
 	s->len = 0;
 	add(s, p->signal_fd, SOURCE_SIGNAL, 0);
 	add(s, p->control_fd, SOURCE_CONTROL, 0);
-	add(s, p->dhcpcd_err.fd, SOURCE_DHCPCD, 0);
+	for (unsigned i = 0; i < HELPER_METRICS - HELPER_HEARD; i++)
+		add(s, p->said[i].fd, SOURCE_HELPER, i);
 	for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
 		add(s, p->clients[i].fd, SOURCE_CLIENT, i);
 	for (unsigned i = 0; i < EVENTS_READERS; i++)
@@ -166,8 +167,8 @@ static void dispatch(struct pid1 *p, const struct polled *s)
 			if (p->readers[i].fd == s->fd[k].fd)
 				events_hear(p, i);
 			break;
-		case SOURCE_DHCPCD:
-			lines_hear(&p->dhcpcd_err, "dhcpcd");
+		case SOURCE_HELPER:
+			lines_hear(&p->said[i], helper_name(HELPER_HEARD + i));
 			break;
 		default:
 			sup_hear_start(p, i);

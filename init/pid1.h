@@ -102,7 +102,7 @@ struct pid1 {
 	struct reader readers[EVENTS_READERS];
 	struct job jobs[JOBS_MAX];
 	struct helper helpers[HELPERS];
-	struct lines dhcpcd_err;
+	struct lines said[HELPER_METRICS - HELPER_HEARD];
 	struct unit units[CONFIG_UNITS_MAX];
 	unsigned units_len;
 	unsigned release;		/* index + 1 of the entry that is the board's release, 0: none */

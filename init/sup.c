@@ -348,6 +348,7 @@ void sup_job_ended(struct pid1 *p, unsigned i, enum job_kind kind, unsigned code
 	static const enum unit_event event[] = {
 		[JOB_PROGRESS] = UNIT_EV_RETRY, [JOB_DONE] = UNIT_EV_DONE, [JOB_RETRY] = UNIT_EV_RETRY,
 		[JOB_REFUSED] = UNIT_EV_REFUSED, [JOB_DAMAGED] = UNIT_EV_DAMAGED,
+		[JOB_LATER] = UNIT_EV_RETRY,
 	};
 	struct unit *u = &p->units[i];
 	char why[UNIT_TEXT_MAX];

@@ -52,6 +52,8 @@ static int run_fetch(const struct pid1 *p, const struct unit *u)
 		job_add(&a, "--floor");
 		job_add(&a, u->entry.slot.floor);
 	}
+	if (!u->update.is_forced)
+		job_add(&a, "--staged");
 	if (u->update.source[0]) {
 		job_add(&a, "--as");
 		job_add(&a, u->entry.image);

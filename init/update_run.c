@@ -398,6 +398,10 @@ void update_job_ended(struct pid1 *p, const struct job *j, unsigned code, const 
 	} else if (code == JOB_DONE) {
 		mirror(&p->units[i], (enum update_action)x->op, j->result.bytes_total);
 		update_event(p, i, UPDATE_EV_DONE);
+	} else if (code == JOB_LATER) {
+		x->tag[0] = '\0';	/* the same tag may be signed for more boards at the next look */
+		update_say(p, i, text);
+		update_event(p, i, UPDATE_EV_SAME);
 	} else {
 		if (x->state != UPDATE_ROLLED_BACK && x->state != UPDATE_COMMITTED)
 			update_say(p, i, text);

@@ -19,6 +19,7 @@ enum job_code {
 	JOB_DONE = 1,
 	JOB_RETRY = 2,		/* the link, the disk, the registry: worth trying again with backoff */
 	JOB_REFUSED = 3,	/* signature, policy, platform, limits, bad unit: trying again is pointless until something changes (PID 1 looks again at long intervals) */
+	JOB_LATER = 5,		/* pull --staged: it is signed for a part of the boards, and not for this one yet; digest: of what it would be */
 	JOB_DAMAGED = 4,	/* the local store does not hold what it should: pull again */
 };
 

@@ -248,3 +248,23 @@ def test_no_flipped_byte_of_a_manifest_passes(registry, run, programs, trust, wo
     finally:
         liar.stop()
     print("%d of %d bytes of the manifest" % (tried, len(good)))
+
+
+def test_a_staged_rollout_widens_by_one_more_signature(registry, image, run, programs, trust, workdir):
+    """`pull --staged`, as an update by itself says: signed for nobody yet, then for all. By hand the share does not count."""
+    name, key, store = "staged", registry.key("cosign"), workdir / "store"
+    store.mkdir()
+    digest = image(name)
+    full = registry.host + "/demo/" + name
+    registry.sign("demo/" + name, key, annotations={"coracle.rollout": "0"})
+    made = trust({full: signed_by(key)})
+    words = ("pull", "--store", store, *made.args, full + ":1")
+    waits = run(programs.fetch, words[0], "--staged", *words[1:], ok=False)
+    assert waits.code == 1 and "it is signed for 0.00 % of the boards, and this one stands at " in waits.err and "not yet" in waits.err
+    assert not (store / "images").exists() or not list((store / "images").rglob("manifest*"))
+    registry.sign("demo/" + name, key, annotations={"coracle.rollout": "100"})
+    assert run(programs.fetch, words[0], "--staged", *words[1:]).out.strip() == digest
+    other = image("staged-not")
+    registry.sign("demo/staged-not", key, annotations={"coracle.rollout": "0"})
+    made = trust({registry.host + "/demo/staged-not": signed_by(key)})
+    assert run(programs.fetch, "pull", "--store", store, *made.args, registry.host + "/demo/staged-not:1").out.strip() == other

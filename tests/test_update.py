@@ -540,6 +540,22 @@ def test_auto_update(board, app):
     assert [h[0] for h in board.history()] == ["committed", "rolled-back"] and one != two
 
 
+def test_a_staged_rollout_is_waited_for_and_taken_by_hand(board, app, registry):
+    """Signed for nobody: looked at again and again, no failure, not refused. Signed once more for all: taken by itself. By hand at once."""
+    one = first(board, app, container="AutoUpdate=registry", x="UpdateInterval=10s\nConfirmSec=500ms")
+    two = app.push("say", "two", key=None)
+    registry.sign(app.name, registry.key("cosign"), annotations={"coracle.rollout": "0"})
+    board.wait(lambda: "not yet" in board.status("app")["update"]["why"], "rollout", 60)
+    state = board.status("app")["update"]
+    assert state["last"] == "not needed" and state["refused"] == "" and board.status("app")["digest"] == one
+    registry.sign(app.name, registry.key("cosign"), annotations={"coracle.rollout": "100"})
+    board.wait_runs(two, timeout=60)
+    three = app.push("say", "three", key=None)
+    registry.sign(app.name, registry.key("cosign"), annotations={"coracle.rollout": "0"})
+    assert "committed" in board.update("app")
+    board.wait_runs(three)
+
+
 def test_outside_its_window_nothing_is_looked_for(board, app):
     now = time.gmtime()
     later = lambda h: "%02d:%02d" % ((now.tm_hour + h) % 24, now.tm_min)

@@ -32,7 +32,8 @@ def programs(root, folder):
         root.file("usr/bin/" + name, (folder / name).read_bytes(), 0o755)
     if (folder / "coracle-net").exists():       # CONFIG_NETWORKS
         root.file("usr/bin/coracle-net", (folder / "coracle-net").read_bytes(), 0o755)
-    root.file("usr/bin/dhcpcd", (folder / "deps/bin/dhcpcd").read_bytes(), 0o755)
+    for name in ("dhcpcd", "chronyd"):
+        root.file("usr/bin/" + name, (folder / "deps/bin" / name).read_bytes(), 0o755)
     for name in ("coracle", "dhcp-script"):
         root.link("usr/bin/" + name, "coracle-init")
     root.link("usr/lib/coracle/dhcp-script", "../../bin/coracle-init")
@@ -40,7 +41,7 @@ def programs(root, folder):
 
 
 def skeleton(root, hosts):
-    for name in ("proc", "sys", "dev", "run", "data", "mnt", "usr/bin", "etc/coracle"):
+    for name in ("proc", "sys", "dev", "run", "data", "mnt", "media", "usr/bin", "etc/coracle"):
         root.dir(name)
     root.dir("tmp", 0o1777)
     root.dir("var")

@@ -19,13 +19,15 @@ def make_disk(path, mib=256):
 class Board:
     """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
-    of -drive; BIN_FOLDER: of other programs; IS_IMAGE: the disk holds all, the board's firmware boots it; FORWARD: a
-    port of this machine that leads to one of the board."""
+    of -drive; BIN_FOLDER: of other programs; MODULES: more of the kernel's; MORE: words for QEMU; IS_IMAGE: the disk holds all, the
+    board's firmware boots it; FORWARD: a port of this machine that leads to one of the board."""
 
-    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False, forward=""):
+    def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False,
+                 forward="", modules=(), more=()):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         if not is_image:
-            self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf, bin_folder=bin_folder)
+            self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf, bin_folder=bin_folder,
+                                                     extra_modules=modules)
         about = self.about
         words = shlex.split(about["QEMU"]) + ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", str(memory), "-smp", "2",
                                               "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
@@ -38,6 +40,7 @@ class Board:
             if ("drive=" in device and not disk) or ("netdev=" in device and not net):
                 continue
             words += ["-device", device]
+        words += list(more)
         if rtc:
             words += ["-rtc", "base=" + rtc]
         self.command = words + (self.firmware() if is_image else [

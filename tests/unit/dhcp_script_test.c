@@ -18,7 +18,8 @@ static const char *which;
 static void a_lease_is_read(void **state)
 {
 	char *env[] = { "PATH=/", "reason=BOUND", "interface=eth0", "new_ip_address=10.0.2.15", "new_subnet_cidr=24",
-		"new_routers=10.0.2.2 10.0.2.9", "new_domain_name_servers=10.0.2.3 1.1.1.1 2.2.2.2 3.3.3.3", NULL };
+		"new_routers=10.0.2.2 10.0.2.9", "new_domain_name_servers=10.0.2.3 1.1.1.1 2.2.2.2 3.3.3.3",
+		"new_ntp_servers=10.0.2.2 9.9.9.9", NULL };
 	static const uint8_t gateway[] = { 10, 0, 2, 2 };
 
 	(void)state;
@@ -28,6 +29,8 @@ static void a_lease_is_read(void **state)
 	assert_int_equal(d.prefix, 24);
 	assert_memory_equal(d.gateway, gateway, 4);
 	assert_int_equal(d.dns_len, BOARD_CONF_DNS);
+	assert_int_equal(d.ntp_len, 2);
+	assert_memory_equal(d.ntp[0], gateway, 4);
 }
 
 static void bad_values_are_named(void **state)
@@ -36,6 +39,7 @@ static void bad_values_are_named(void **state)
 		"interface=../../etc/passwd", "interface=", "interface=averyverylongname0", "interface=.x",
 		"new_ip_address=10.0.2.15; reboot", "new_ip_address=", "new_subnet_cidr=33", "new_subnet_cidr=-1",
 		"new_routers=$(id)", "new_domain_name_servers=10.0.2.3\nnameserver 6.6.6.6",
+		"new_ntp_servers=10.0.2.2\nserver 6.6.6.6", "new_ntp_servers=pool.example",
 	};
 
 	(void)state;
