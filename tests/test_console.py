@@ -150,9 +150,11 @@ def test_metrics_are_openmetrics(board):
     families = re.findall(r"# TYPE (\S+) (\S+)", text)
     assert len(families) == len(set(families)) > 5
     for line in text.splitlines()[:-1]:
-        assert re.fullmatch(r"# (TYPE \w+ (gauge|counter)|HELP \w+ .+)|\w+(\{unit=\"[\w.-]+\"\})? \d+(\.\d+)?", line), line
+        assert re.fullmatch(r"# (TYPE \w+ (gauge|counter|info)|HELP \w+ .+)|\w+(\{unit=\"[\w.-]+\"\})? \d+(\.\d+)?"
+                            r"|coracle_device_info\{hostname=\"[^\"]*\",id=\"[a-z0-9-]*\",version=\"[\d.]+\"\} 1"
+                            r"|coracle_unit_image_info\{unit=\"[\w.-]+\",digest=\"(sha256:[0-9a-f]{64})?\"\} 1", line), line
         name = re.match(r"(# (TYPE|HELP) )?(\w+)", line).group(3)
-        assert name in dict(families) or name.removesuffix("_total") in dict(families)
+        assert name in dict(families) or re.sub("_(total|info)$", "", name) in dict(families)
 
 
 def test_events_are_a_stream_of_json(board):
