@@ -43,6 +43,7 @@ static const struct command {
 	{ "explain", cmd_explain, "explain [--json] [--from DIGEST] --store DIR DIGEST    what an image carries along: hidden files, secrets, an update's cost" },
 	{ "gc", cmd_gc, "gc [--dry-run] [--keep DIGEST]... --store DIR    remove images, layers and bundles that no unit's slot names" },
 	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
+	{ "provision", cmd_provision, "provision --store DIR [--from DIR] [KEY=VALUE]...    settings of this device into the data partition's config/" },
 	{ "grow", cmd_grow, NULL },
 	{ "unpack", cmd_unpack, NULL },
 	{ "client", client_main, NULL },

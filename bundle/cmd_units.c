@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +18,20 @@
 #include "file.h"
 #include "job.h"
 #include "net_plan.h"
+#include "provision.h"
 #include "quadlet.h"
 #include "unit_keys.h"
 #include "units.h"
 
 enum { BOARD_MAX = 8192 + 1 };	/* what PID 1 reads of it too */
+enum { DIRS_MAX = 16 };
 
 struct options {
 	int table_fd, result_fd;
 	const char *store, *board, *release;	/* release: instead of the one that state/slots names; NULL */
 	bool is_keys, is_plan;		/* --plan: the networks' plan on stdout */
-	const char *const *dirs;
+	bool is_provisioned;
+	const char *dirs[DIRS_MAX];
 	size_t count;
 };
 
@@ -49,6 +53,10 @@ static int parse(struct options *o, int argc, char **argv)
 			*(argv[i][2] == 'k' ? &o->is_keys : &o->is_plan) = true;
 			continue;
 		}
+		if (strcmp(argv[i], "--provision") == 0) {
+			o->is_provisioned = true;
+			continue;
+		}
 		if (i + 1 == argc)
 			return -EINVAL;
 		if (strcmp(argv[i], "--store") == 0)
@@ -64,9 +72,12 @@ static int parse(struct options *o, int argc, char **argv)
 		else
 			return -EINVAL;
 	}
-	o->dirs = (const char *const *)argv + i;
-	o->count = (size_t)(argc - i);
-	return o->is_keys || o->count > 0 ? 0 : -EINVAL;
+	for (; i < argc; i++) {
+		if (o->count == DIRS_MAX - 1)
+			return -EINVAL;
+		o->dirs[o->count++] = argv[i];
+	}
+	return (o->is_keys || o->count > 0) && (!o->is_provisioned || o->store) ? 0 : -EINVAL;
 }
 
 static int print_keys(void)
@@ -128,7 +139,25 @@ static int hand_over_plan(const char *plan, size_t len, struct err *e)
 	return r;
 }
 
-static int send_table(const struct options *o, const struct unit_table *t)
+/* Of a board: takes what its provisioning partition has, first. CONF: the lines of board.conf that are this device's own. */
+static void provision(struct options *o, struct provision *p, char conf[JOB_TEXT_MAX])
+{
+	static char own[PATH_MAX];
+	struct stat st;
+
+	p->data = open(o->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->data < 0)
+		return;
+	provision_board(p, o->store);
+	provision_conf(p->data, conf);
+	/* PID 1 named it only where it was there before. */
+	snprintf(own, sizeof(own), "%s/config/units", o->store);
+	if (strcmp(o->dirs[o->count - 1], own) != 0 && stat(own, &st) == 0)
+		o->dirs[o->count++] = own;
+	close(p->data);
+}
+
+static int send_table(const struct options *o, const struct unit_table *t, const char *conf)
 {
 	struct job_result r = { .code = JOB_DONE };
 	int e = file_write_all(o->table_fd, t, sizeof(*t));
@@ -137,7 +166,7 @@ static int send_table(const struct options *o, const struct unit_table *t)
 		r.code = JOB_RETRY;
 		snprintf(r.text, sizeof(r.text), "units: the table cannot be handed over: %s", strerror(-e));
 	} else {
-		snprintf(r.text, sizeof(r.text), "%u units", t->count);
+		snprintf(r.text, sizeof(r.text), "%s", conf);
 	}
 	job_send(o->result_fd, &r);
 	return e < 0 ? 1 : 0;
@@ -160,6 +189,8 @@ int cmd_units(int argc, char **argv)
 	struct unit_notices notices = { .say = say };
 	struct unit_table *t;
 	struct store *store = NULL;
+	struct provision p = { .data = -1 };
+	char conf[JOB_TEXT_MAX] = "";
 	struct err e = { "" };
 	struct options o;
 	char *plan = NULL;
@@ -178,6 +209,8 @@ int cmd_units(int argc, char **argv)
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
 		store = NULL;
 	}
+	if (o.is_provisioned)
+		provision(&o, &p, conf);
 	if (o.table_fd >= 0) {
 		device_id_publish(o.store);
 		kernel_lacks_say(o.store);
@@ -185,12 +218,16 @@ int cmd_units(int argc, char **argv)
 	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
 	if (o.board)
 		judge(t, o.board);
+	if (p.error.text[0]) {
+		snprintf(t->error, sizeof(t->error), "%.300s%s", p.error.text, p.errors > 1 ? "; more in `log`" : "");
+		unit_table_seal(t);
+	}
 	store_close(store);
 	if (o.is_plan)
 		return fwrite(plan ? plan : "", 1, plan_len, stdout) == plan_len && fflush(stdout) == 0 ? 0 : 1;
 	if (o.table_fd >= 0 && hand_over_plan(plan, plan_len, &e) < 0)
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
-	r = o.table_fd >= 0 ? send_table(&o, t) : print_units(t);
+	r = o.table_fd >= 0 ? send_table(&o, t, conf) : print_units(t);
 	free(t);
 	return r;
 }

@@ -18,6 +18,7 @@ int cmd_units(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
+int cmd_provision(int argc, char **argv);
 int cmd_prepare(int argc, char **argv);
 int cmd_seal(int argc, char **argv);
 int cmd_slot(int argc, char **argv);

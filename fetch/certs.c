@@ -82,14 +82,16 @@ static DIR *open_host(const char *dir, const char *server, const char *port, cha
 	return list;
 }
 
-int certs_read(const char *first, const char *dir, const char *server, const char *port, struct certs *out, struct err *e)
+int certs_read(const char *own, const char *first, const char *dir, const char *server, const char *port, struct certs *out, struct err *e)
 {
 	char path[700], stem[256] = "", key[270];
 	DIR *list;
 	int r = 0;
 
 	memset(out, 0, sizeof(*out));
-	list = first ? open_host(first, server, port, path, sizeof(path)) : NULL;
+	list = own ? open_host(own, server, port, path, sizeof(path)) : NULL;
+	if (!list && first)
+		list = open_host(first, server, port, path, sizeof(path));
 	if (!list)
 		list = open_host(dir, server, port, path, sizeof(path));
 	if (list)

@@ -109,7 +109,7 @@ static int open_host(struct link *l, const struct access *a, unsigned tls_minor,
 	struct net_open o = { .magic = NET_MAGIC, .tls_minor = tls_minor, .rate_max = a->rate_max };
 	struct certs certs;
 	struct proxy proxy;
-	int fd = -1, r = certs_read(a->cert_dir_first, a->cert_dir, l->server, l->port, &certs, e);
+	int fd = -1, r = certs_read(a->own_cert_dir, a->cert_dir_first, a->cert_dir, l->server, l->port, &certs, e);
 
 	if (r == 0)
 		r = proxy_for(a->proxy_file, l->server, l->port, &proxy, e);

@@ -17,6 +17,7 @@ struct access {
 	const char *auth_file;	/* containers-auth.json(5) */
 	const char *cert_dir;	/* containers-certs.d(5) */
 	const char *cert_dir_first;	/* the same, looked at before it; NULL */
+	const char *own_cert_dir;	/* the same, of the one device: before both, host by host; NULL */
 	const char *registries_file;	/* containers-registries.conf(5), the part that fetch/mirrors.h names */
 	const char *proxy_file;	/* fetch/proxy.h */
 	int store_fd;		/* holds state/tls13; -1: not remembered */

@@ -14,7 +14,7 @@
 static int usage(const char *command, const char *what)
 {
 	fprintf(stderr, "coracle-fetch %s: %s\n"
-		"  coracle-fetch %s [--store DIR] [--policy FILE] [--authfile FILE] [--cert-dir DIR]\n"
+		"  coracle-fetch %s [--store DIR] [--policy FILE] [--authfile FILE] [--cert-dir DIR] [--own-cert-dir DIR]\n"
 		"    [--registries-conf FILE] [--proxy-conf FILE] [--platform OS/ARCH[/VARIANT]] [--tries N]\n"
 		"    [--stall-timeout SECONDS] [--timeout SECONDS] [--limit-rate BYTES_A_SECOND] [--no-partial] [--refuse-secrets] [--preload FILE] [--json] REF\n"
 		"  REF: [docker://]HOST/REPO[:TAG][@DIGEST], oci:DIRECTORY[:NAME], oci-archive:FILE[:NAME]\n", command, what, command);
@@ -26,7 +26,7 @@ static bool take(struct options *o, const char *name, const char *value, struct 
 {
 	const struct { const char *name; const char **to; } texts[] = {
 		{ "--store", &o->store_dir }, { "--policy", &o->policy_file }, { "--authfile", &o->access.auth_file },
-		{ "--cert-dir", &o->access.cert_dir }, { "--registries-conf", &o->access.registries_file },
+		{ "--cert-dir", &o->access.cert_dir }, { "--own-cert-dir", &o->access.own_cert_dir }, { "--registries-conf", &o->access.registries_file },
 		{ "--proxy-conf", &o->access.proxy_file }, { "--preload", &o->preload }, { "--as", &o->as }, { "--trust", &o->trust },
 	};
 	const struct { const char *name; unsigned *to, min; } numbers[] = {

@@ -35,6 +35,17 @@ static void say_network(struct pid1 *p, const char *text)
 	status_end(p->status);
 }
 
+/* What board.conf says, or the device's own over it. */
+static void say_conf(struct pid1 *p)
+{
+	p->is_net_up = p->conf.net == BOARD_NET_NONE;
+	status_begin(p->status);
+	p->status->net = !p->is_board ? STATUS_NET_HOST : p->conf.net == BOARD_NET_DHCP ? STATUS_NET_DHCP :
+		p->conf.net == BOARD_NET_STATIC ? STATUS_NET_STATIC : STATUS_NET_NONE;
+	text_copy(p->status->hostname, sizeof(p->status->hostname), p->conf.hostname);
+	status_end(p->status);
+}
+
 void board_begin(struct pid1 *p)
 {
 	p->mount.is_wanted = p->read_units.is_wanted = true;
@@ -42,11 +53,9 @@ void board_begin(struct pid1 *p)
 	p->grow.is_wanted = p->is_board && p->conf.is_data_grown && !p->conf.data_dir[0];
 	p->verify.is_wanted = p->conf.is_verified;
 	p->modules.is_done = !p->is_board;
-	p->is_net_up = p->conf.net == BOARD_NET_NONE;
 	say_data(p, false, "not looked for yet");
+	say_conf(p);
 	status_begin(p->status);
-	p->status->net = !p->is_board ? STATUS_NET_HOST : p->conf.net == BOARD_NET_DHCP ? STATUS_NET_DHCP :
-		p->conf.net == BOARD_NET_STATIC ? STATUS_NET_STATIC : STATUS_NET_NONE;
 	text_copy(p->status->data_dir, sizeof(p->status->data_dir),
 		p->conf.data_dir[0] ? p->conf.data_dir : "/data");
 	status_end(p->status);
@@ -116,6 +125,26 @@ static void networks_changed(struct pid1 *p)
 			board_wants_networks(p);
 }
 
+/* config/board.conf of the data partition, which the units job has checked. A network that is up already (the data partition came late) stays. */
+static void own_conf(struct pid1 *p, const char *text)
+{
+	if (!p->is_board || !text[0] || p->is_net_begun)
+		return;
+	board_conf_own(&p->conf, text);
+	say_conf(p);
+	sethostname(p->conf.hostname, strlen(p->conf.hostname));
+}
+
+/* The network waits for what the data partition says of it, but not for a data partition that is not there. */
+static bool is_net_due(struct pid1 *p)
+{
+	if (!p->is_net_begun && (p->conf.data_dir[0] || p->is_table_with_store || p->mount.fails || p->read_units.fails)) {
+		p->is_net_begun = true;
+		p->helpers[HELPER_DHCPCD].is_wanted = p->is_board && p->conf.net == BOARD_NET_DHCP;
+	}
+	return p->is_net_begun;
+}
+
 /* Reads the table into static storage; the copy's pages go back to the kernel once the units have been taken in. */
 static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 {
@@ -129,6 +158,7 @@ static void units_ended(struct pid1 *p, unsigned code, const char *text, int fd)
 		n = pread(fd, &table, sizeof(table), 0);
 		if (unit_table_check(&table, n < 0 ? 0 : (size_t)n, &e) == 0) {
 			done(&p->read_units);
+			own_conf(p, text);
 			p->is_table_with_store = p->status->is_data_there && p->is_read_with_store;
 			sup_adopt(p, &table);
 			networks_changed(p);
@@ -285,7 +315,8 @@ uint64_t board_scan(struct pid1 *p, uint64_t now_ms)
 	next = sooner(next, scan_task(p, &p->modules, JOB_MODULES, job_run_modules));
 	if (p->modules.is_done) {	/* disks and interfaces may need their drivers */
 		next = sooner(next, scan_task(p, &p->mount, JOB_MOUNT, job_run_mount));
-		next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
+		if (is_net_due(p))
+			next = sooner(next, scan_task(p, &p->net, JOB_NET, job_run_net));
 	}
 	if (p->mount.is_done) {
 		next = sooner(next, scan_task(p, &p->grow, JOB_GROW, job_run_grow));

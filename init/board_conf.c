@@ -19,6 +19,7 @@ struct line {
 	unsigned number;
 	char *word[WORDS_MAX];
 	unsigned words;
+	bool is_own;
 };
 
 static void complain(struct board_conf *c, unsigned line, const char *fmt, ...)
@@ -148,7 +149,9 @@ static void take_key(struct line *l, const char *key, char *value)
 {
 	struct board_conf *c = l->conf;
 
-	if (!strcmp(key, "hostname"))
+	if (l->is_own && strcmp(key, "hostname") != 0 && strcmp(key, "network") != 0 && strcmp(key, "dns") != 0)
+		complain(c, l->number, "%.32s: not a setting of one device, which are hostname, network and dns", key);
+	else if (!strcmp(key, "hostname"))
 		take(l, key, c->hostname, sizeof(c->hostname), value);
 	else if (!strcmp(key, "data-label"))
 		take(l, key, c->data_label, sizeof(c->data_label), value);
@@ -220,14 +223,13 @@ static void defaults(struct board_conf *c)
 	text_copy(c->units, sizeof(c->units), "/etc/coracle/units");
 }
 
-void board_conf_parse(struct board_conf *c, const char *text)
+static void lines(struct board_conf *c, const char *text, bool is_own)
 {
 	char buf[256];
 
-	defaults(c);
 	for (unsigned number = 1; *text; number++) {
 		size_t len = strcspn(text, "\n");
-		struct line l = { .conf = c, .number = number };
+		struct line l = { .conf = c, .number = number, .is_own = is_own };
 		char *s, *eq;
 
 		if (len >= sizeof(buf)) {
@@ -246,6 +248,19 @@ void board_conf_parse(struct board_conf *c, const char *text)
 		}
 		text += len + (text[len] == '\n');
 	}
+}
+
+void board_conf_parse(struct board_conf *c, const char *text)
+{
+	defaults(c);
+	lines(c, text, false);
+}
+
+void board_conf_own(struct board_conf *c, const char *text)
+{
+	if (strstr(text, "dns="))
+		c->dns_len = 0;
+	lines(c, text, true);
 }
 
 void board_conf_read(struct board_conf *c, const char *path)

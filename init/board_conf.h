@@ -44,6 +44,9 @@ struct board_conf {
 /* Fills C with defaults and what TEXT (ended by NUL) says. */
 void board_conf_parse(struct board_conf *c, const char *text);
 
+/* Over what C says already: settings of the one device (config/board.conf), which may be hostname, network and dns alone. */
+void board_conf_own(struct board_conf *c, const char *text);
+
 /* As board_conf_parse for the file at PATH; an absent file is an error line and the defaults. */
 void board_conf_read(struct board_conf *c, const char *path);
 

@@ -166,7 +166,6 @@ static void make_status(struct pid1 *p)
 			p->log->data[at] = 0;
 	}
 	p->status->boot_ms = text_now_ms();
-	text_copy(p->status->hostname, sizeof(p->status->hostname), p->conf.hostname);
 	text_copy(p->status->version, sizeof(p->status->version), CORACLE_VERSION);
 	text_copy(p->status->bin_dir, sizeof(p->status->bin_dir), p->bin_dir);
 	p->status->is_host = !p->is_board;
@@ -249,7 +248,6 @@ void boot(struct pid1 *p, int argc, char **argv)
 		plog("%s: %s; `coracle` will not work", CONTROL_PATH, strerror(-p->control_fd));
 	consoles(p);
 	p->helpers[HELPER_ATTEND].is_wanted = p->is_board;
-	p->helpers[HELPER_DHCPCD].is_wanted = p->is_board && p->conf.net == BOARD_NET_DHCP;
 	p->helpers[HELPER_METRICS].is_wanted = p->conf.metrics_port;
 	p->now_ms = text_now_ms();
 	board_begin(p);

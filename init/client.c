@@ -116,7 +116,8 @@ static int show_version(const struct client_args *a)
 	return 0;
 }
 
-static int show_images(const struct client_args *a)
+/* What coracle-bundle does on the data partition: `images`, and `set` with its ASSIGNMENT. */
+static int run_bundle(const struct client_args *a, const char *command, const char *assignment)
 {
 	const struct status *s = client_status(a);
 	char path[192];
@@ -124,13 +125,12 @@ static int show_images(const struct client_args *a)
 	if (!s)
 		return 1;
 	if (!s->is_data_there) {
-		fprintf(stderr, "coracle: images: no data partition: %s\n", s->data);
+		fprintf(stderr, "coracle: no data partition: %s\n", s->data);
 		return 1;
 	}
 	snprintf(path, sizeof(path), "%s/coracle-bundle", s->bin_dir);
 	fflush(stdout);
-	execl(path, "coracle-bundle", "ls", "--store", s->data_dir, a->is_json ? "--json" : (char *)NULL,
-		(char *)NULL);
+	execl(path, "coracle-bundle", command, "--store", s->data_dir, assignment, (char *)NULL);
 	fprintf(stderr, "coracle: %s: %s\n", path, strerror(errno));
 	return 1;
 }
@@ -227,6 +227,8 @@ static int run(const char *command, const struct client_args *a)
 		return console_main(a->socket, a->name);
 	if (!strcmp(command, "reset"))
 		return a->name ? change(a, CONTROL_RESET) : complain("needs the board's name, as it erases everything:", command);
+	if (!strcmp(command, "set"))
+		return a->name ? run_bundle(a, "provision", a->name) : complain("needs KEY=VALUE:", command);
 	if (a->name)
 		return complain("takes no name:", command);
 	if (!strcmp(command, "top"))
@@ -242,7 +244,7 @@ static int run(const char *command, const struct client_args *a)
 	if (!strcmp(command, "net"))
 		return client_show_net(a);
 	if (!strcmp(command, "images"))
-		return show_images(a);
+		return run_bundle(a, "ls", a->is_json ? "--json" : NULL);
 	if (!strcmp(command, "version"))
 		return show_version(a);
 	if (!strcmp(command, "reexec"))

@@ -37,6 +37,8 @@ static const struct word words[] = {
 	{ "poweroff", "", "the same, and switches off", true, false, NULL },
 	{ "reset", "HOSTNAME", "erases everything on the data partition and reboots", true, false,
 		"Images, volumes, logs, provisioned units and secrets are lost. The board's own name is the confirmation." },
+	{ "set", "KEY=VALUE", "hostname, network or dns of this board", true, false,
+		"From the next boot on. Commas for blanks: network=static,eth0,10.0.0.5/24,10.0.0.1" },
 	{ "help", "[COMMAND]", "this", false, false, NULL },
 };
 

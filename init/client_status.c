@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "client.h"
+#include "device_id.h"
 #include "health.h"
 #include "text.h"
 #include "unit.h"
@@ -157,6 +158,13 @@ static void slot_text(char *out, size_t size)
 	out[strcspn(out, " \n")] = '\0';
 }
 
+/* lib/device_id.h; "" where nothing tells this board from another. */
+static void device_text(char *out, size_t size)
+{
+	if (text_file(DEVICE_ID_PATH, out, size) < 0)
+		out[0] = '\0';
+}
+
 static void show_board(const struct status *s)
 {
 	char span[32], text[512], clock[32], slot[16], state[32];
@@ -169,6 +177,9 @@ static void show_board(const struct status *s)
 		slot[0] ? "  slot " : "", slot,
 		s->power == STATUS_POWER_OFF ? "  powering off" : s->power == STATUS_POWER_REBOOT ?
 		"  rebooting" : "");
+	device_text(text, DEVICE_ID_MAX);
+	if (text[0])
+		printf("device    %s\n", text);
 	if (s->is_rescue)
 		printf("rescue    after %u resets in a row: only critical units start by themselves, and nothing reboots\n", s->resets);
 	if (s->reset_cause[0])
@@ -283,6 +294,8 @@ static void json_board(const struct status *s)
 	uname(&u);
 	printf("{\"hostname\":");
 	json_text(s->hostname);
+	device_text(text, DEVICE_ID_MAX);
+	json_pair("device", text);
 	json_pair("version", s->version);
 	json_pair("kernel", u.release);
 	slot_text(clock, sizeof(clock));

@@ -59,6 +59,8 @@ static int run_units(const struct pid1 *p, bool has_store)
 	if (has_store) {
 		job_add(&a, "--store");
 		job_add(&a, p->status->data_dir);
+		if (p->is_board && !p->conf.data_dir[0])
+			job_add(&a, "--provision");
 	}
 	if (release) {
 		job_add(&a, "--release");
@@ -124,6 +126,9 @@ void job_add_trust(struct job_args *a, const struct pid1 *p)
 		job_add(a, "--trust");
 		job_add(a, a->release);
 	}
+	snprintf(a->own_certs, sizeof(a->own_certs), "%s/config/certs.d", p->status->data_dir);
+	job_add(a, "--own-cert-dir");
+	job_add(a, a->own_certs);
 }
 
 const char *job_ref(struct job_args *a, const struct unit *u)

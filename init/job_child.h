@@ -20,7 +20,7 @@ struct unit;
 struct job_args {
 	char *v[JOB_ARGS_MAX];
 	unsigned len;			/* begins at 1 */
-	char path[192], auth[192], data_units[160], ref[UNIT_IMAGE_MAX + 16], trust[TRUST_FILES][160], release[192], preload[256], number[2][24];
+	char path[192], auth[192], data_units[160], ref[UNIT_IMAGE_MAX + 16], trust[TRUST_FILES][160], release[192], own_certs[160], preload[256], number[2][24];
 };
 
 void job_add(struct job_args *a, const char *word);

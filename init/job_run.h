@@ -19,7 +19,7 @@ enum job_kind { JOB_FREE, JOB_MODULES, JOB_MOUNT, JOB_NET, JOB_UNITS, JOB_PULL, 
 	JOB_NETWORKS,
 	JOB_CHECK, JOB_FETCH, JOB_SLOT, JOB_NOTE, JOB_GC };	/* of updates: update_child.h */
 
-enum { JOBS_MAX = 8, JOB_ARGS_MAX = 36 + CONFIG_UNITS_MAX };
+enum { JOBS_MAX = 8, JOB_ARGS_MAX = 44 + CONFIG_UNITS_MAX };
 
 struct job {
 	enum job_kind kind;		/* JOB_FREE: this place is free */

@@ -113,6 +113,7 @@ struct pid1 {
 	struct board_task networks;	/* what units that ended had is taken away, and names inside are brought up to date */
 	bool is_read_with_store;	/* the units job under way was given it */
 	bool is_table_with_store;	/* the table in use was made with state/slots */
+	bool is_net_begun;		/* what the data partition says of the network is known, or is not waited for */
 	bool is_net_up;			/* static: set; dhcp: a lease came */
 	char net_text[128];		/* what was last heard of the network */
 	bool wants_gc;			/* an update has ended: collect garbage when nothing else uses the store */

@@ -197,6 +197,8 @@ def test_client_certificate(registry, image, pull, workdir):
         assert "client.cert has no usable key" in pull(front.host, *args, ok=False, auth=auth).err
         shutil.copy(key, with_cert / "client.key")
         assert pull(front.host, *args, auth=auth).out.strip() == image.digest
+        own = ("--cert-dir", "/etc", "--own-cert-dir", with_cert.parent)        # the device's own come first, host by host
+        assert pull(front.host, *own, auth=auth).out.strip() == image.digest
     finally:
         front.stop()
 

@@ -61,14 +61,14 @@ def unit_text(registry):
 @pytest.fixture
 def boot(board_name, etc, tmp_path):
     """boot(units={...}, disk=..., **more of Board): a board at its prompt, killed at the end of the test. UNITS: {file name: text}
-    instead of the demo's two; DISK "new" (the default), None, or a path."""
+    instead of the demo's two; DISK "new" (the default), None, or a path; WITHOUT: names that /etc/coracle does not get."""
     boards = []
 
-    def go(units=None, disk="new", mib=256, **more):
+    def go(units=None, disk="new", mib=256, without=(), **more):
         folder = tmp_path / ("board%d" % len(boards))
         folder.mkdir()
         own = folder / "etc"
-        shutil.copytree(etc, own)
+        shutil.copytree(etc, own, ignore=shutil.ignore_patterns(*without))
         if units is not None:
             shutil.rmtree(own / "units")
             (own / "units").mkdir()

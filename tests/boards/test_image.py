@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Images to flash: what is in them, and that the board's firmware boots each from the disk alone, to a running unit."""
-import json, os, subprocess, tarfile
+import json, os, re, subprocess, tarfile
 import pytest
 import board as board_kit
 import image
@@ -18,8 +18,7 @@ def partitions(disk):
 
 
 def listing(disk, part):
-    out = subprocess.run(["mdir", "-b", "-/", "-i", "%s@@%d" % (disk, part["start"] * 512), "::"], stdout=subprocess.PIPE, text=True, check=True)
-    return {line.removeprefix("::/") for line in out.stdout.splitlines() if not line.endswith("/")}
+    return board_kit.fat_files(disk, part["start"])
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -36,14 +35,17 @@ def test_an_image_boots_from_the_disk_alone(name, etc, tmp_path):
     assert listing(disk, parts["coracle-b"]) == {"EMPTY.TXT"} and listing(disk, parts["coracle-provision"]) == {"README.TXT"}
     subprocess.run(["e2fsck", "-fn", "%s?offset=%d" % (disk, parts["coracle-data"]["start"] * 512)], check=True,
                    stdout=subprocess.DEVNULL, env=PATH)
+    board_kit.put_files(disk, parts["coracle-provision"]["start"], {"board.conf": "hostname=pump-3\n"})
     os.truncate(disk, disk.stat().st_size + 200 * MIB)           # as on a card that is larger than the image
     with board_kit.Board(tmp_path, etc, disk, name, is_image=True) as board:
         hello = board.wait_unit("hello", "running", timeout=240)
         assert hello["signer"] and board.status()["slot"] == "a"
         assert "slot a" in board.say("status")
+        assert board.status()["hostname"] == "pump-3" and re.match("(uuid|serial|mac)-[0-9a-f-]+$", board.status()["device"])
         assert board.status()["data"]["free"] > 200 * MIB and "data: /data grown from" in board.wait_says("log", "grown").string
         assert board.wait_unit("unsigned", "refused")["reason"]
         assert board.poweroff() == 0
+    assert listing(disk, parts["coracle-provision"]) == {"README.TXT"}
     grown = partitions(disk)
     assert {n: p["start"] for n, p in grown.items()} == {n: p["start"] for n, p in parts.items()}
     assert grown["coracle-data"]["size"] >= parts["coracle-data"]["size"] + 198 * 2048

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One board under QEMU, driven at its serial console by pexpect."""
-import json, os, pathlib, re, shlex, subprocess, sys, time
+import json, os, pathlib, re, shlex, subprocess, sys, tempfile, time
 import pexpect
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -14,6 +14,23 @@ BOOT_S, ANSWER_S = 120, 60      # generous: emulated, on a machine that may be b
 def make_disk(path, mib=256):
     subprocess.run([ROOT / "boards/common/data.sh", path, str(mib)], check=True)
     return pathlib.Path(path)
+
+
+def put_files(disk, start, files):
+    """{path: text} onto the FAT that begins at sector START of DISK, folders made."""
+    at = "%s@@%d" % (disk, start * 512)
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in files.items():
+            one = pathlib.Path(folder) / path
+            one.parent.mkdir(parents=True, exist_ok=True)
+            one.write_text(text)
+        subprocess.run(["mcopy", "-s", "-o", "-i", at, *sorted(pathlib.Path(folder).iterdir()), "::"], check=True)
+
+
+def fat_files(disk, start):
+    """Names of all files of that FAT."""
+    out = subprocess.run(["mdir", "-b", "-/", "-i", "%s@@%d" % (disk, start * 512), "::"], stdout=subprocess.PIPE, text=True, check=True)
+    return {line.removeprefix("::/") for line in out.stdout.splitlines() if not line.endswith("/")}
 
 
 class Board:

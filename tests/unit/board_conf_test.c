@@ -126,9 +126,33 @@ static void addresses(void **state)
 			fail_msg("'%s' was taken for an address", bad[i]);
 }
 
+static void test_own_settings_over_the_images(void **state)
+{
+	struct board_conf c;
+
+	(void)state;
+	board_conf_parse(&c, "hostname=image\nnetwork=dhcp\ndns=1.1.1.1\ndata-label=x\nwatchdog=7\n");
+	board_conf_own(&c, "hostname=mine\nnetwork=static eth0 10.0.0.5/24 10.0.0.1\n");
+	assert_string_equal(c.hostname, "mine");
+	assert_int_equal(c.net, BOARD_NET_STATIC);
+	assert_int_equal(c.dns_len, 1);
+	assert_int_equal(c.watchdog_s, 7);
+	assert_string_equal(c.data_label, "x");
+	board_conf_own(&c, "dns=2.2.2.2\ndns=3.3.3.3\n");
+	assert_int_equal(c.dns_len, 2);
+	assert_int_equal(c.dns[0][0], 2);
+	assert_int_equal(c.errors, 0);
+	board_conf_own(&c, "watchdog=none\nhost=yes\n");
+	assert_int_equal(c.errors, 2);
+	assert_string_equal(c.error[0], "board.conf:1: watchdog: not a setting of one device, which are hostname, network and dns");
+	assert_int_equal(c.watchdog_s, 7);
+	assert_false(c.is_host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_own_settings_over_the_images),
 		cmocka_unit_test(nothing_means_defaults),
 		cmocka_unit_test(every_key),
 		cmocka_unit_test(networks),
