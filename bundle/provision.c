@@ -22,6 +22,7 @@
 #include "board_conf.h"
 #include "file.h"
 #include "quadlet.h"
+#include "seal.h"
 #include "unit_file.h"
 
 enum { FILE_MAX = 1 << 20, SECRET_MAX = 65536, FILES_MAX = 256, NAME_ROOM = 128 };
@@ -83,14 +84,24 @@ static int check_conf(const struct file *f, struct err *e)
 	return e->text[0] ? -EINVAL : 0;
 }
 
+/* Also that it carries the code of the store's key, where the board has one: what would be refused afterwards does not replace what runs. */
 static int check_unit(const struct file *f, struct err *e)
 {
-	struct unit_file *u;
-	int r = f->text.len <= QUADLET_FILE_MAX ? unit_file_new(&u, f->text, f->from, NULL, e) :
-		err_set(e, -EFBIG, "%s: larger than %d bytes", f->from, QUADLET_FILE_MAX);
+	struct unit_file *u = NULL;
+	struct seal seal;
+	int r = 0;
 
-	if (f->text.len <= QUADLET_FILE_MAX)
-		unit_file_free(u);
+	if (f->text.len > QUADLET_FILE_MAX)
+		return err_set(e, -EFBIG, "%s: larger than %d bytes", f->from, QUADLET_FILE_MAX);
+	r = seal_load(&seal, e);
+	if (r == 0)
+		r = seal_check(&seal, "unit", unit_file_name(f->from), f->text);
+	seal_wipe(&seal);
+	if (r == -EKEYREJECTED)
+		return err_set(e, r, "%s: not written under this board's key. Where the key is: coracle-bundle seal %s", f->from, unit_file_name(f->from));
+	if (r == 0)
+		r = unit_file_new(&u, f->text, f->from, NULL, e);
+	unit_file_free(u);
 	return r;
 }
 

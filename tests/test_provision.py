@@ -113,3 +113,15 @@ def test_set_on_the_command_line(provision, programs, run):
     set_to("dns=")
     set_to("hostname=pump-5")
     assert conf() == "network=static eth0 10.0.0.5/24 10.0.0.1\nhostname=pump-5\n"
+
+
+def test_a_board_with_a_key_takes_sealed_units_alone(provision, programs, run, workdir, monkeypatch):
+    """One that its units job would refuse does not replace one that runs."""
+    (workdir / "key").write_bytes(os.urandom(32))
+    monkeypatch.setenv("CORACLE_STORE_KEY", str(workdir / "key"))
+    (workdir / "app.container").write_text(UNIT)
+    run(programs.bundle, "seal", workdir / "app.container")
+    sealed = (workdir / "app.container").read_text()
+    provision({"units/app.container": sealed})
+    assert "units/app.container: not written under this board's key" in provision({"units/app.container": UNIT}, ok=False)
+    assert files(provision.data) == {"config/units/app.container": sealed} and files(provision.fat) == {"units/app.container": UNIT}
