@@ -38,7 +38,7 @@ static int put(struct unpack *u, int fd, const void *at, size_t len)
 /* A hole counts and is hashed as the zeros it stands for. */
 static int put_hole(struct unpack *u, int fd, uint64_t len)
 {
-	static const uint8_t zeros[16384];
+	static uint8_t zeros[16384];	/* never written; constant, it would be 16 KiB of the file */
 	int r = count_bytes(u, len);
 
 	if (r == 0 && lseek(fd, (off_t)len, SEEK_CUR) < 0)
