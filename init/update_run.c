@@ -478,6 +478,14 @@ static uint64_t look(struct pid1 *p, unsigned i, uint64_t now_ms)
 	return now_ms;
 }
 
+static bool is_one_being_staged(const struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++)
+		if (p->units[i].is_used && p->units[i].update.state == UPDATE_VERIFIED)
+			return true;
+	return false;
+}
+
 uint64_t update_scan(struct pid1 *p, uint64_t now_ms)
 {
 	uint64_t next = 0;
@@ -495,8 +503,8 @@ uint64_t update_scan(struct pid1 *p, uint64_t now_ms)
 		if (due && (!next || due < next))
 			next = due;
 	}
-	/* With no pull about, whose layers no image names yet. */
-	if (p->wants_gc && !job_count(p, JOB_PULL, -1) && !job_count(p, JOB_FETCH, -1) && !job_count(p, JOB_GC, -1) &&
+	/* With no pull about, whose layers no image names yet, and no image that no slot names yet. */
+	if (p->wants_gc && !is_one_being_staged(p) && !job_count(p, JOB_PULL, -1) && !job_count(p, JOB_FETCH, -1) && !job_count(p, JOB_GC, -1) &&
 	    !job_count(p, JOB_PREPARE, -1) && job_run_update(p, JOB_GC, -1))
 		p->wants_gc = false;
 	return next;

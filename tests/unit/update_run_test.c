@@ -290,9 +290,31 @@ static void a_registry_that_never_answers_is_the_releases_fault(void **state)
 	assert_string_equal(p.units[2].update.why, "not confirmed in time: it failed");
 }
 
+/* Between the pull and the slot's line nothing on the disk names the new image. */
+static void garbage_is_not_collected_while_an_image_is_being_staged(void **state)
+{
+	(void)state;
+	add_unit(0, "app");
+	ask(0);
+	job_says(0, JOB_CHECK, JOB_DONE, digest('t'));
+	job_says(0, JOB_FETCH, JOB_DONE, digest('b'));
+	assert_int_equal(state_of(0), UPDATE_VERIFIED);
+	p.wants_gc = true;
+	memset(p.jobs, 0, sizeof(p.jobs));
+	update_scan(&p, p.now_ms);
+	assert_true(p.wants_gc);
+	assert_int_equal(job_count(&p, JOB_GC, -1), 0);
+	job_says(0, JOB_SLOT, JOB_DONE, digest('b'));
+	memset(p.jobs, 0, sizeof(p.jobs));
+	update_scan(&p, p.now_ms);
+	assert_false(p.wants_gc);
+	assert_int_equal(job_count(&p, JOB_GC, -1), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(garbage_is_not_collected_while_an_image_is_being_staged, fresh),
 		cmocka_unit_test_setup(a_clock_that_jumps_moves_nothing, fresh),
 		cmocka_unit_test_setup(the_window_alone_is_the_clocks, fresh),
 		cmocka_unit_test_setup(unhealthy_after_an_hour_is_a_verdict_while_on_trial, fresh),
