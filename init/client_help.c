@@ -28,7 +28,7 @@ static const struct word words[] = {
 	{ "rollback", "NAME|--release", "goes back to the image from before, and refuses this one", true, true, NULL },
 	{ "exec", "NAME -- COMMAND...", "runs a command in a unit's container", true, true, "As its program's user; where board.conf has exec=yes." },
 	{ "images", "", "what lies in the store", false, false, NULL },
-	{ "net", "", "interfaces, addresses, default route, name servers; networks of units, published ports, who listens", false, false, NULL },
+	{ "net", "", "links, addresses, routes, name servers, published ports", false, false, "And the units' networks, and who listens." },
 	{ "events", "", "what changes, a line of JSON each, until Ctrl-C", false, false, NULL },
 	{ "metrics", "", "all figures as OpenMetrics text", false, false, NULL },
 	{ "version", "", "of coracle and of the kernel", false, false, NULL },

@@ -82,7 +82,7 @@ class Made:
         magic, got.job = struct.unpack_from("<II", message)
         got.stop_signal, = struct.unpack_from("<I", message, 24)
         got.text = message[-384:].split(b"\0")[0].decode()
-        assert magic == 0x4a524332
+        assert magic == 0x4a524333
         return got
 
     def slots(self):
