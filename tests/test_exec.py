@@ -174,7 +174,7 @@ ALL = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_KILL"]
 @pytest.mark.parametrize("caps", [[], ALL], ids=["none", "ptrace"])
 def test_who_enters_cannot_be_looked_into(box, caps):
     """CVE-2016-9962, CVE-2019-5736: a process of the container sees the one that comes in, held open for it, and gets nothing of it."""
-    unit(box, "app", "spy", 3000, "term", "x", change=mapped, capabilities={k: caps for k in ("bounding", "effective", "permitted")})
+    unit(box, "app", "spy", 30000, "term", "x", change=mapped, capabilities={k: caps for k in ("bounding", "effective", "permitted")})
     running(box)
     box.wait(lambda: "spying" in box.coracle("logs", "app").stdout, "the spy")
     p = traced(box, ["/probe", "exit", "3"], 700000)
@@ -191,7 +191,7 @@ def test_program_of_the_board_cannot_be_written_to(box):
     """CVE-2019-5736 where nothing else would help: no user namespace, all capabilities of a tracer. What it finds is a sealed copy."""
     digest = lambda: hashlib.sha256((box.bin / "coracle-init").read_bytes()).hexdigest()
     before = digest()
-    unit(box, "app", "spy", 3000, "term", "x", capabilities={k: ALL for k in ("bounding", "effective", "permitted")})
+    unit(box, "app", "spy", 30000, "term", "x", capabilities={k: ALL for k in ("bounding", "effective", "permitted")})
     running(box)
     box.wait(lambda: "spying" in box.coracle("logs", "app").stdout, "the spy")
     p = traced(box, ["/probe", "exit", "3"], 700000)

@@ -15,6 +15,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,15 +289,30 @@ static void lines(void)
 	printf("over\n");
 }
 
-/* For MS milliseconds: what can be had of other processes. Each finding once. */
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* One that has become a program of the container is no secret. */
+static bool is_probe(int pid)
+{
+	char path[64], to[256] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return readlink(path, to, sizeof(to) - 1) > 0 && !strcmp(to, "/probe");
+}
+
+/* What can be had of other processes, for MS or until the last of them has been gone for half a second. */
 static void spy(int ms)
 {
 	static unsigned char seen[32769];
-	struct timespec t;
-	long long end;
+	const long long latest = now_ms() + ms;
+	long long end = latest;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	end = t.tv_sec * 1000LL + t.tv_nsec / 1000000 + ms;
 	printf("spying\n");
 	fflush(stdout);
 	do {
@@ -311,12 +327,12 @@ static void spy(int ms)
 
 			if (pid <= 0 || pid == getpid() || pid > 32768)
 				continue;
-			snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-			/* One that has become a program of the container is no secret. */
-			if (readlink(path, to, sizeof(to) - 1) > 0 && !strcmp(to, "/probe"))
+			if (is_probe(pid))
 				continue;
-			if (!seen[pid]++)
+			if (!seen[pid])
 				printf("spy saw %d\n", pid);
+			seen[pid] = 1;
+			end = now_ms() + 500 < latest ? now_ms() + 500 : latest;
 			for (size_t i = 0; i < sizeof(file) / sizeof(*file); i++) {
 				int fd;
 
@@ -324,22 +340,23 @@ static void spy(int ms)
 				fd = open(path, file[i].flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 				if (fd < 0)
 					continue;
-				if (readlink(path, to, sizeof(to) - 1) < 0 || strcmp(to, "/probe") != 0)
+				/* It may have become one since. */
+				if (!is_probe(pid) && (readlink(path, to, sizeof(to) - 1) < 0 || strcmp(to, "/probe") != 0))
 					printf("spy got %s %d of %s\n", file[i].name, file[i].flags, to);
 				if (file[i].flags == O_WRONLY && write(fd, "x", 1) == 1)
 					printf("spy wrote %s\n", path);
 				close(fd);
 			}
 			if (ptrace(PTRACE_ATTACH, pid, 0, 0) == 0) {
-				printf("spy traced %d %s\n", pid, to);
+				if (!is_probe(pid))
+					printf("spy traced %d %s\n", pid, to);
 				waitpid(pid, NULL, __WALL);
 				ptrace(PTRACE_DETACH, pid, 0, 0);
 			}
 		}
 		closedir(d);
 		fflush(stdout);
-		clock_gettime(CLOCK_MONOTONIC, &t);
-	} while (t.tv_sec * 1000LL + t.tv_nsec / 1000000 < end);
+	} while (now_ms() < end);
 	printf("spied\n");
 }
 
