@@ -344,7 +344,7 @@ def test_parts_of_other_images_are_few(run, command, liar, one_layer, store):
 def test_json_events(run, command, liar, one_layer, store):
     cut_at(liar, one_layer, 700000)
     events = [json.loads(line) for line in run(*command(liar.host, "--json")).out.splitlines()]
-    assert [e["event"] for e in events if e["event"] != "progress"] == ["step", "step", "step", "done"]
+    assert [e["event"] for e in events if e["event"] != "progress"] == ["step", "step", "step", "step", "done"]
     assert "trying again" in events[[e["event"] for e in events].index("step", 1)]["text"] or any("trying again" in e.get("text", "") for e in events)
     last = [e for e in events if e["event"] == "progress"][-1]
     assert last["bytes"] == last["total"] == one_layer.size and (last["layer"], last["layers"]) == (1, 1)

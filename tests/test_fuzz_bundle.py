@@ -11,7 +11,7 @@ import layerkit
 ROOT = layerkit.ROOT
 TARGETS = {
     "unit": ["bundle/unit_file.c", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("bundle/unit_keys*.c")), "bundle/calendar.c",
-             "lib/unit_table.c", "lib/record.c",
+             "lib/unit_table.c", "lib/record.c", "lib/addr.c",
              "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
     "record": ["lib/record.c"],
     "passwd": [],

@@ -36,7 +36,7 @@ def test_initramfs_is_reproducible_and_complete(board_name, etc, tmp_path):
         assert name in names, name
     assert names["etc/coracle/auth.json"] & 0o777 == 0o600
     programs = {n for n, mode in names.items() if mode & 0o170000 == 0o100000 and mode & 0o111}
-    assert programs == {"usr/bin/" + n for n in ("coracle-init", "coracle-fetch", "coracle-bundle", "dhcpcd")}      # no shell on the board
+    assert programs == {"usr/bin/" + n for n in ("coracle-init", "coracle-fetch", "coracle-bundle", "coracle-net", "dhcpcd", "chronyd")}      # no shell on the board
 
 
 def read_cpio(data):
