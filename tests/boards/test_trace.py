@@ -2,8 +2,8 @@
 """What is executed between power-on and power-off: the kernel's own trace of every execve, printed on the console."""
 import re
 
-OURS = {"/init", "/usr/bin/coracle-init", "/usr/bin/coracle-fetch", "/usr/bin/coracle-bundle", "/usr/bin/dhcpcd", "/usr/bin/dhcp-script",
-        "/dev/fd/201"}          # a jail of coracle-fetch: itself or coracle-bundle, by descriptor (lib/jail.c)
+OURS = {"/init", "/usr/bin/coracle-fetch", "/usr/bin/coracle-bundle", "/usr/bin/dhcpcd", "/usr/bin/dhcp-script",
+        "/dev/fd/201"}          # /init is coracle-init; a jail of coracle-fetch: itself or coracle-bundle, by descriptor (lib/jail.c)
 THE_UNITS = {"/usr/bin/hello"}
 
 
