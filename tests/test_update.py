@@ -49,6 +49,10 @@ class App:
     def blobs_fetched(self):
         return len([r for r in self.registry.requests_seen() if r.startswith(f"GET /v2/{self.name}/blobs/")])
 
+    def looks(self):
+        """How often the tag was asked for: `check` does by HEAD, and once more with its credentials."""
+        return self.registry.requests_seen().count(f"HEAD /v2/{self.name}/manifests/1")
+
 
 class Board(RealBoard):
     def unit(self, name, app, service="", x="ConfirmSec=500ms", container=""):
@@ -534,9 +538,10 @@ def test_auto_update(board, app):
     board.wait(lambda: board.slot()["refused"] == three, "condemned", 40)
     board.wait_runs(two)
     fetched = app.blobs_fetched()
-    looks = len([r for r in app.registry.requests_seen() if r == f"GET /v2/{app.name}/manifests/1"])
-    board.wait(lambda: len([r for r in app.registry.requests_seen() if r == f"GET /v2/{app.name}/manifests/1"]) >= looks + 2, "looks", 40)
-    assert app.blobs_fetched() == fetched and board.status("app")["update"]["state"] == "idle"
+    looks = app.looks()
+    board.wait(lambda: app.looks() >= looks + 4, "looks", 40)
+    board.wait(lambda: board.status("app")["update"]["state"] == "idle", "idle", 20)
+    assert app.blobs_fetched() == fetched
     assert [h[0] for h in board.history()] == ["committed", "rolled-back"] and one != two
 
 
@@ -561,12 +566,12 @@ def test_outside_its_window_nothing_is_looked_for(board, app):
     later = lambda h: "%02d:%02d" % ((now.tm_hour + h) % 24, now.tm_min)
     first(board, app, container="AutoUpdate=registry", x=f"UpdateInterval=10s\nUpdateWindow={later(2)}-{later(3)}\nConfirmSec=500ms")
     two = app.push("say", "two")
-    looks = lambda: len([r for r in app.registry.requests_seen() if r == f"GET /v2/{app.name}/manifests/1"])
-    before = looks()
+    before = app.looks()
     time.sleep(12)
-    assert looks() == before
+    assert app.looks() == before
     assert "committed" in board.update("app")         # by hand it is not waited for
     board.wait_runs(two)
+    assert app.looks() > before
 
 
 # Where an image comes from: a file, a mirror, a proxy
