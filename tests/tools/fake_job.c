@@ -161,7 +161,10 @@ int main(int argc, char **argv)
 		return 2;
 	dirname(dir);
 	if (!strcmp(argv[1], "client")) {
-		execv(strcat(dir, "/client/coracle-bundle"), argv);
+		static char client[PATH_MAX + 32];
+
+		snprintf(client, sizeof(client), "%s/client/coracle-bundle", dir);
+		execv(client, argv);
 		return 127;
 	}
 	verb = argv[1];

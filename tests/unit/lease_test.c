@@ -19,21 +19,23 @@ static const bool down[NET_NETWORKS_MAX];
 
 static int parse(struct plan *p, const char *body)
 {
-	char *text = malloc(strlen(body) + 64);
+	size_t size = strlen(body) + 64;
+	char *text = malloc(size);
 	struct err e = { "" };
 
-	sprintf(text, NET_PLAN_FIRST "%08x\n%s", record_crc32(0, body, strlen(body)), body);
+	snprintf(text, size, NET_PLAN_FIRST "%08x\n%s", record_crc32(0, body, strlen(body)), body);
 	return plan_parse(p, text, "plan", &e);
 }
 
 /* COUNT units from FIRST on in one network. */
 static void fill(struct plan *p, const char *network, unsigned first, unsigned count)
 {
-	char *body = malloc(64 * count + 200);
-	size_t at = (size_t)sprintf(body, "network n bridge=c-n%s\n", network);
+	size_t size = 64 * count + 200;
+	char *body = malloc(size);
+	size_t at = (size_t)snprintf(body, size, "network n bridge=c-n%s\n", network);
 
 	for (unsigned i = first; i < first + count; i++)
-		at += (size_t)sprintf(body + at, "unit u%u\n join n\n", i);
+		at += (size_t)snprintf(body + at, size - at, "unit u%u\n join n\n", i);
 	assert_int_equal(parse(p, body), 0);
 	free(body);
 }
