@@ -93,11 +93,6 @@ void reexec_now(struct pid1 *p)
 	if (!p->is_reexec_due || p->power != STATUS_POWER_ON)
 		return;
 	p->is_reexec_due = false;
-	for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
-		if (p->clients[i].fd >= 0)
-			close(p->clients[i].fd);
-		p->clients[i].fd = -1;
-	}
 	fd = save(p);
 	if (fd < 0) {
 		plog("reexec: %s", strerror(-fd));

@@ -4,6 +4,8 @@ and socket goes on; and one that cannot read the state is not executed."""
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import time
 
@@ -76,6 +78,21 @@ def test_in_mid_traffic(board):
     board.coracle("stop", "slow")
     assert len(os.listdir(f"/proc/{board.pid}/fd")) <= fds + 3
     board.stop("poweroff")
+
+
+def test_a_client_that_is_connected_is_answered_by_the_new_one(board):
+    board.unit("hello", "say", "hi")
+    board.start()
+    board.wait_state("hello", "running")
+    clients = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(4)]
+    for c in clients:
+        c.connect(board.socket())
+    reexec(board)                                           # its own question came after these were accepted
+    for c in clients:
+        c.settimeout(20)
+        c.send(struct.pack("<II64s128s", 0x4c544e43, 3, b"nosuch", b""))
+        assert b"no unit 'nosuch'" in c.recv(1000)
+        c.close()
 
 
 def test_one_that_cannot_read_the_state_is_not_executed(board):
