@@ -30,14 +30,16 @@ CFLAGS := -std=c11 -Oz -g -fPIE -fstack-protector-strong -ffunction-sections -fd
 # One segment for code and constants: 8 KB less of each program, and no page is writable and executable either way.
 RELR_x86_64 := ,-z,pack-relative-relocs,-z,noseparate-code
 LDFLAGS := -static-pie -L$(P)/lib -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none$(RELR_$(TARGET))
-# coracle-init and coracle-net are put together as one unit by the linker (their objects hold both forms, and all other programs and the tests link
-# the plain one): 12 KB less. printf by its own name must not be seen through. Arrays of characters are guarded in it, not every local that has an address.
+# Each program is put together as one unit by the linker (objects hold both forms; the tests link the plain one): 20 KB less of all. In coracle-init and
+# coracle-net printf by its own name must not be seen through, and arrays of characters are guarded, not every local that has an address.
 SMALL := -fstack-protector -fmerge-all-constants -fno-move-loop-invariants -fno-tree-loop-im
 $(B)/init/%.o $(B)/net/%.o $(B)/lib/%.o: CFLAGS += -flto -ffat-lto-objects $(SMALL)
+$(B)/fetch/%.o $(B)/bundle/%.o: CFLAGS += -flto -ffat-lto-objects
 $(B)/init/format.o: NO_LTO := -fno-lto
 LTO := -fno-lto
 $(B)/coracle-init $(B)/coracle-net: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init $(B)/coracle-net: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
+$(B)/coracle-fetch $(B)/coracle-bundle: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables -fmerge-all-constants -fstack-protector-strong -Wl,-O2
 $(B)/coracle-fetch: LDFLAGS += -Wl,--wrap=mbedtls_gcm_auth_decrypt
 $(B)/coracle-bundle: LDFLAGS += -Wl,--wrap=crc32
 LIBS_init :=
