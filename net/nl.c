@@ -174,38 +174,6 @@ static int say(struct nl *n)
 	return send(n->fd, n->buf, n->used, 0) < 0 ? -errno : 0;
 }
 
-int nl_ask(struct nl *n, uint32_t *seq)
-{
-	uint32_t last = n->seq;
-	uint8_t *answer = malloc(ANSWER_SIZE);
-	int r = answer ? 0 : -ENOMEM;
-	bool is_over = false;
-
-	if (r == 0 && !n->is_full)
-		((struct nlmsghdr *)(n->buf + n->at))->nlmsg_flags |= NLM_F_ACK;
-	if (r == 0)
-		r = say(n);
-	while (r == 0 && !is_over) {
-		ssize_t len = hear(n, answer, ANSWER_SIZE);
-		struct nlmsghdr *h = (struct nlmsghdr *)answer;
-
-		if (len < 0)
-			r = (int)len;
-		for (; len >= (ssize_t)sizeof(*h) && NLMSG_OK(h, (size_t)len) && !is_over; h = NLMSG_NEXT(h, len)) {
-			const struct nlmsgerr *e = NLMSG_DATA(h);
-
-			if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)))
-				continue;
-			r = e->error;
-			is_over = e->error || h->nlmsg_seq == last;
-			if (seq)
-				*seq = h->nlmsg_seq;
-		}
-	}
-	free(answer);
-	return r;
-}
-
 static void index_attrs(const uint8_t *at, size_t len, const struct nlattr **attr, unsigned max)
 {
 	memset(attr, 0, max * sizeof(*attr));
@@ -236,38 +204,84 @@ uint32_t nl_get32(const struct nlattr *a)
 	return v;
 }
 
-int nl_list(struct nl *n, size_t size, unsigned max, void (*each)(void *arg, int type, const struct nl_answer *a), void *arg)
+/* Says what is in the buffer and hears until EACH says that it was all, or an error. */
+static int talk(struct nl *n, int (*each)(void *arg, struct nlmsghdr *h, bool *is_over), void *arg)
 {
-	const struct nlattr *attr[ATTRS_MAX];
 	uint8_t *answer = malloc(ANSWER_SIZE);
-	uint32_t seq = n->seq;
-	int r = answer ? 0 : -ENOMEM;
+	int r = answer ? say(n) : -ENOMEM;
 	bool is_over = false;
 
-	if (max > ATTRS_MAX)
-		max = ATTRS_MAX;
-	if (r == 0)
-		r = say(n);
 	while (r == 0 && !is_over) {
 		ssize_t len = hear(n, answer, ANSWER_SIZE);
 		struct nlmsghdr *h = (struct nlmsghdr *)answer;
 
 		if (len < 0)
 			r = (int)len;
-		for (; len >= (ssize_t)sizeof(*h) && NLMSG_OK(h, (size_t)len) && !is_over; h = NLMSG_NEXT(h, len)) {
-			struct nl_answer a = { NLMSG_DATA(h), attr };
-
-			if (h->nlmsg_seq != seq)
-				continue;
-			is_over = h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
-			if (h->nlmsg_type == NLMSG_ERROR)
-				r = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
-			if (is_over || h->nlmsg_len < NLMSG_LENGTH(size))
-				continue;
-			index_attrs((const uint8_t *)NLMSG_DATA(h) + NLMSG_ALIGN(size), h->nlmsg_len - NLMSG_HDRLEN - NLMSG_ALIGN(size), attr, max);
-			each(arg, h->nlmsg_type, &a);
-		}
+		for (; len >= (ssize_t)sizeof(*h) && NLMSG_OK(h, (size_t)len) && !is_over && r == 0; h = NLMSG_NEXT(h, len))
+			r = each(arg, h, &is_over);
 	}
 	free(answer);
 	return r;
+}
+
+struct asking {
+	uint32_t last, seq;		/* of the last message; of the answer */
+};
+
+static int take_ack(void *arg, struct nlmsghdr *h, bool *is_over)
+{
+	const struct nlmsgerr *e = NLMSG_DATA(h);
+	struct asking *a = arg;
+
+	if (h->nlmsg_type != NLMSG_ERROR || h->nlmsg_len < NLMSG_LENGTH(sizeof(*e)))
+		return 0;
+	a->seq = h->nlmsg_seq;
+	*is_over = a->seq == a->last;
+	return e->error;
+}
+
+int nl_ask(struct nl *n, uint32_t *seq)
+{
+	struct asking a = { .last = n->seq };
+	int r;
+
+	if (!n->is_full)
+		((struct nlmsghdr *)(n->buf + n->at))->nlmsg_flags |= NLM_F_ACK;
+	r = talk(n, take_ack, &a);
+	if (seq && a.seq)
+		*seq = a.seq;
+	return r;
+}
+
+struct listing {
+	uint32_t seq;
+	size_t size;
+	unsigned max;
+	void (*each)(void *arg, int type, const struct nl_answer *a);
+	void *arg;
+	const struct nlattr *attr[ATTRS_MAX];
+};
+
+static int take_entry(void *arg, struct nlmsghdr *h, bool *is_over)
+{
+	struct listing *l = arg;
+	struct nl_answer a = { NLMSG_DATA(h), l->attr };
+
+	if (h->nlmsg_seq != l->seq)
+		return 0;
+	*is_over = h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR;
+	if (h->nlmsg_type == NLMSG_ERROR)
+		return h->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)) ? -EBADMSG : ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+	if (*is_over || h->nlmsg_len < NLMSG_LENGTH(l->size))
+		return 0;
+	index_attrs((const uint8_t *)NLMSG_DATA(h) + NLMSG_ALIGN(l->size), h->nlmsg_len - NLMSG_HDRLEN - NLMSG_ALIGN(l->size), l->attr, l->max);
+	l->each(l->arg, h->nlmsg_type, &a);
+	return 0;
+}
+
+int nl_list(struct nl *n, size_t size, unsigned max, void (*each)(void *arg, int type, const struct nl_answer *a), void *arg)
+{
+	struct listing l = { .seq = n->seq, .size = size, .max = max > ATTRS_MAX ? ATTRS_MAX : max, .each = each, .arg = arg };
+
+	return talk(n, take_entry, &l);
 }

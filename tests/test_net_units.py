@@ -1,53 +1,16 @@
 # SPDX-License-Identifier: MIT
 """PID 1 and the networks of its units: a network before each start, a new one each time, and nothing left of it after the unit."""
-import os, pathlib, signal, time, zlib
+import os, pathlib
 import pytest
 
 import netkit
-
-
-class Nets:
-    def __init__(self, board):
-        self.board = board
-
-    def unit(self, name, *args, userns=True, **keys):
-        def change(config):
-            spaces = config["linux"]["namespaces"]
-            spaces[:] = [s for s in spaces if s["type"] != "network"] + [{"type": "network", "path": "/run/coracle/net/ns/" + name}]
-            for file in ("hosts", "resolv.conf"):
-                config["mounts"].append({"destination": "/etc/" + file, "type": "bind", "source": "/run/coracle/net/files/%s/%s" % (name, file),
-                                         "options": ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"], "is_file": True})
-        self.board.unit(name, *args, change=change, has_network=1, is_enabled=0, restart=0, timeout_stop_ms=200, **keys)
-
-    def start(self, *plan):
-        self.board.start("--net")
-        (self.run / "net").mkdir(parents=True, exist_ok=True)
-        self.plan(*plan)
-
-    @property
-    def run(self):
-        return pathlib.Path("/proc/%d/root/run/coracle" % self.board.pid)
-
-    def plan(self, *lines):
-        text = "".join(l + "\n" for l in lines)
-        (self.run / "net/plan").write_text("coracle-net-plan 1 %08x\n%s" % (zlib.crc32(text.encode()), text))
-
-    def links(self):
-        with netkit.namespace("/proc/%d/ns/net" % self.board.pid):
-            return sorted(l.split(":")[0].strip() for l in open("/proc/thread-self/net/dev") if ":" in l)
-
-    def logs(self, unit):
-        return self.board.coracle("logs", unit).stdout
-
-    def said(self, unit, text):
-        self.board.wait(lambda: text in self.logs(unit), "%s says %s" % (unit, text))
 
 
 @pytest.fixture
 def nets(board):
     for file in ("hosts", "resolv.conf"):
         (board.rootfs / "etc" / file).write_text("")
-    return Nets(board)
+    return netkit.Nets(board)
 
 
 PLAN = ("network bridge bridge=c-bridge", "network other bridge=c-other subnet6=auto", "unit a", " join bridge", " publish - 8080 8080 80 tcp", "unit b",

@@ -30,6 +30,10 @@ def namespace(path):
         os.close(there)
 
 
+def sealed(plan):
+    return "coracle-net-plan 1 %08x\n%s" % (zlib.crc32(plan.encode()), plan)
+
+
 def hold(*flags):
     """A process that keeps new namespaces."""
     p = subprocess.Popen(["unshare", *flags, "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
@@ -87,7 +91,7 @@ class Host:
             if words[0] == "network" and "bridge=" not in line:
                 line += " bridge=c-" + words[1]
             text += line + "\n"
-        (self.run / "plan").write_text("coracle-net-plan 1 %08x\n%s" % (zlib.crc32(text.encode()), text))
+        (self.run / "plan").write_text(sealed(text))
 
     def net(self, *argv, ok=True, **more):
         return self.call(self.program, argv[0], "--run", self.run, *(() if argv[0] == "show" else ("--state", self.state)), *argv[1:], ok=ok, **more)
@@ -167,6 +171,47 @@ class Host:
 
 class World:
     pass
+
+
+class Nets:
+    """PID 1 (init_kit.Board) whose units are in networks; the plan is written by hand."""
+
+    def __init__(self, board):
+        self.board = board
+
+    def unit(self, name, *args, change=None, **keys):
+        def both(config):
+            spaces = config["linux"]["namespaces"]
+            spaces[:] = [s for s in spaces if s["type"] != "network"] + [{"type": "network", "path": "/run/coracle/net/ns/" + name}]
+            for file in ("hosts", "resolv.conf"):
+                config["mounts"].append({"destination": "/etc/" + file, "type": "bind", "source": "/run/coracle/net/files/%s/%s" % (name, file),
+                                         "options": ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"], "is_file": True})
+            if change:
+                change(config)
+        self.board.unit(name, *args, change=both, has_network=1, is_enabled=0, restart=0, timeout_stop_ms=200, **keys)
+
+    def start(self, *plan):
+        self.board.start("--net")
+        (self.run / "net").mkdir(parents=True, exist_ok=True)
+        self.plan(*plan)
+
+    @property
+    def run(self):
+        return pathlib.Path("/proc/%d/root/run/coracle" % self.board.pid)
+
+    def plan(self, *lines):
+        text = "".join(l + "\n" for l in lines)
+        (self.run / "net/plan").write_text(sealed(text))
+
+    def links(self):
+        with namespace("/proc/%d/ns/net" % self.board.pid):
+            return sorted(l.split(":")[0].strip() for l in open("/proc/thread-self/net/dev") if ":" in l)
+
+    def logs(self, unit):
+        return self.board.coracle("logs", unit).stdout
+
+    def said(self, unit, text):
+        self.board.wait(lambda: text in self.logs(unit), "%s says %s" % (unit, text))
 
 
 def plain(address):

@@ -13,6 +13,7 @@
  *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64)
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
  *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
+ *   both PORT NAME PORT   the one and, beside it, the other
  *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
@@ -292,6 +293,10 @@ int main(int argc, char **argv)
 		serve(atoi(arg), argc > 3 ? atoi(argv[3]) : 1 << 30);
 	} else if (!strcmp(what, "echo")) {
 		echo(atoi(arg));
+	} else if (!strcmp(what, "both")) {
+		if (fork() == 0)
+			echo(atoi(arg));
+		ask(argv[3], argv[4]);
 	} else if (!strcmp(what, "ask")) {
 		ask(arg, argv[3]);
 	} else if (!strcmp(what, "notify")) {
