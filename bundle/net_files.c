@@ -272,6 +272,7 @@ int net_files_add(struct net_files *f, struct span text, const char *path, const
 	else if (quadlet_parse(text, path, take, &p, &e) == 0)
 		whole(n, &e);
 	snprintf(n->error, sizeof(n->error), "%.380s", e.text);
+	n->crc = record_crc32(0, text.at, text.len);
 	return 0;
 }
 
@@ -350,6 +351,17 @@ int net_files_unit(const struct net_files *f, const struct unit_file *u, struct 
 	if (u->networks.count && is_internal && u->publish.count)
 		return err_set(e, -EINVAL, "PublishPort=: nothing comes into an Internal=yes network");
 	return 0;
+}
+
+uint32_t net_files_crc(const struct net_files *f, const struct unit_file *u, uint32_t crc)
+{
+	for (uint32_t i = 0; i < u->networks.count; i++) {
+		const struct net_file *n = find(f, u->networks.at[i]);
+
+		if (n && n->path[0])
+			crc = record_crc32(crc, &n->crc, sizeof(n->crc));
+	}
+	return crc;
 }
 
 struct plan_text {

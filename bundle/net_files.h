@@ -22,6 +22,7 @@ struct net_file {
 	bool is_internal, wants6;
 	struct addr dns[NET_DNS_MAX];
 	unsigned dns_len;
+	uint32_t crc;			/* of the file */
 };
 
 struct net_files {
@@ -42,6 +43,9 @@ void net_files_check(struct net_files *f);
 
 /* May U run? -EINVAL with the reason where it names a network that is not there or no good. */
 int net_files_unit(const struct net_files *f, const struct unit_file *u, struct err *e);
+
+/* CRC, of the file of U, goes on over those of its networks: has what U is made of changed? */
+uint32_t net_files_crc(const struct net_files *f, const struct unit_file *u, uint32_t crc);
 
 /* The plan of the networks and of COUNT units (those that are NULL are left out), from malloc(3). NULL: no memory. */
 char *net_files_plan(const struct net_files *f, struct unit_file *const *units, size_t count, size_t *len);

@@ -14,6 +14,7 @@
 
 #include "bundle_make.h"
 #include "file.h"
+#include "net_files.h"
 #include "quadlet.h"
 #include "seal.h"
 #include "store_dir.h"
@@ -216,7 +217,7 @@ static bool has(int dir, const char *name)
 
 int release_copy(struct store *s, const struct digest *digest, const char *dir, struct err *e)
 {
-	static const char *const units[] = { ".container", NULL }, *const certs[] = { ".crt", ".cert", ".key", NULL };
+	static const char *const units[] = { ".container", ".network", NULL }, *const certs[] = { ".crt", ".cert", ".key", NULL };
 	bool may_change_trust = false;
 	int layer, to = -1, r;
 
@@ -246,6 +247,28 @@ int release_copy(struct store *s, const struct digest *digest, const char *dir, 
 	return r < 0 ? r : 0;
 }
 
+/* A .network file, read by itself: what it says against others is judged with the units. */
+static int check_network(int dir, const char *name, struct err *e)
+{
+	struct net_files *f = malloc(sizeof(*f));
+	char path[300], *text = NULL;
+	size_t len = 0;
+	int r = f ? file_read(dir, name, QUADLET_FILE_MAX, &text, &len, e) : err_sys(e, ENOMEM, "release");
+
+	snprintf(path, sizeof(path), "release: units/%.200s", name);
+	if (r == 0) {
+		net_files_begin(f);
+		r = net_files_add(f, span_of(text, len), path, NULL);
+		if (r < 0)
+			err_set(e, r, "%s: no name of a network", path);
+		else if (f->at[1].error[0])
+			r = err_set(e, -EINVAL, "%s", f->at[1].error);
+	}
+	free(text);
+	free(f);
+	return r;
+}
+
 int release_each(struct store *s, const char *dir, int (*visit)(void *to, const struct unit_file *u, struct span bytes, struct err *e), void *to,
 	struct err *e)
 {
@@ -264,7 +287,9 @@ int release_each(struct store *s, const char *dir, int (*visit)(void *to, const 
 		char *bytes = NULL;
 		size_t len = 0;
 
-		if (entry->d_name[0] == '.')
+		if (ends_with(entry->d_name, ".network"))
+			r = check_network(fd, entry->d_name, e);
+		if (r < 0 || !ends_with(entry->d_name, ".container"))
 			continue;
 		snprintf(path, sizeof(path), "release: units/%.200s", entry->d_name);
 		r = file_read(fd, entry->d_name, QUADLET_FILE_MAX, &bytes, &len, e);

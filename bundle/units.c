@@ -392,7 +392,10 @@ static void check_networks(struct search *s, struct unit_file **u)
 	for (uint32_t i = 0; i < s->t->count; i++) {
 		struct err e = { "" };
 
-		if (u[i] && !s->t->unit[i].error[0] && net_files_unit(&s->nets, u[i], &e) < 0)
+		if (!u[i])
+			continue;
+		s->t->unit[i].file_crc = net_files_crc(&s->nets, u[i], s->t->unit[i].file_crc);
+		if (!s->t->unit[i].error[0] && net_files_unit(&s->nets, u[i], &e) < 0)
 			refuse(&s->t->unit[i], "%.360s", e.text);
 	}
 }

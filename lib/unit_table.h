@@ -149,7 +149,7 @@ struct unit_entry {
 	uint32_t on_boot_ms;			/* OnBootSec=, 0: none; with either the unit is not started at boot */
 	uint32_t origin;			/* enum unit_origin */
 	struct unit_calendar calendar;
-	uint32_t file_crc;			/* of the file: has it changed? */
+	uint32_t file_crc;			/* of the file and its networks': has it changed? */
 	uint32_t skips_registry;		/* the release: ConfirmRegistry=no */
 	uint32_t has_network;			/* a namespace by coracle-net comes before each start */
 	uint32_t has_host_users;		/* UserNS=host */

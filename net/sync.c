@@ -255,8 +255,9 @@ static int check_subnets(struct job *j, const struct up_link *l)
 			if (strcmp(o->network, l->network) == 0 &&
 			    (memcmp(&o->net4, &l->net4, sizeof(o->net4)) != 0 || memcmp(&o->net6, &l->net6, sizeof(o->net6)) != 0 ||
 			     !addr_equal(&o->gateway4, &l->gateway4) || strcmp(o->bridge, l->bridge) != 0 || o->is_internal != l->is_internal))
-				return err_set(j->e, -EADDRINUSE, "network %s: was changed while unit %s is in it: stop that first", l->network,
-					j->ups.at[i].unit);
+				/* A release restarts them all: this one waits for the last to be out. */
+				return err_set(j->e, -EBUSY, "network %s: was changed while unit %s is in it, as it was: waits until that is stopped",
+					l->network, j->ups.at[i].unit);
 		}
 	return 0;
 }

@@ -4,6 +4,7 @@ import re
 import pytest
 
 import layerkit
+from test_tamper import board, bundle, code, key      # noqa: F401: the first and the last are fixtures
 
 UNIT = "[Container]\nImage=registry.test:5000/a/b:1\n"
 
@@ -94,6 +95,32 @@ def test_networks_against_each_other(folder):
 def test_ports_of_an_internal_network_are_refused(folder):
     folder.write(a__container=UNIT + "Network=in.network\nPublishPort=80:80\n", in__network="[Network]\nInternal=yes\n")
     folder.refused("PublishPort=: nothing comes into an Internal=yes network")
+
+
+def test_a_network_of_the_data_partition_is_taken_with_its_code_alone(board, key, tmp_path):
+    """Under the store's key: as a unit is."""
+    text = "[Network]\nSubnet=10.50.0.0/24\n"
+    board.unit.write_text(UNIT + "Network=web.network\n")
+    (board.units / "b.container").write_text(UNIT + "Network=bridge\n")
+    web = board.units / "web.network"
+    web.write_text(text)
+    bundle("seal", board.unit, board.units / "b.container", web)
+    assert web.read_text() == text + "#mac=%s\n" % code(key, "unit", "web.network", text.encode())
+    assert re.search("(?m)^app +ok", board.table(ok=True))
+    assert "network web bridge=c-web subnet=10.50.0.0/24" in bundle("units", "--store", board.store.path, "--plan", board.units)
+    good = web.read_text()
+    for bad in (text, good.replace("10.50", "10.66"), text + "Internal=no\n" + good.splitlines(True)[-1], text + "#mac=%s\n" % code(key, "unit", "bep.network", text.encode())):
+        web.write_text(bad)
+        out = board.table(ok=False)
+        assert "app.container: Network=web.network: " in out and "web.network: not written under this board's key: refused" in out, out
+        assert re.search("(?m)^b +ok", out), out
+    (board.units / "bridge2.network").write_text("[Network]\n")        # one that nobody is in harms nobody
+    web.write_text(good)
+    board.table(ok=True)
+    (tmp_path / "units").mkdir()                                        # of the initramfs: no code is asked for
+    (tmp_path / "units/web.network").write_text(text)
+    (tmp_path / "units/c.container").write_text(UNIT + "Network=web.network\n")
+    assert re.search("(?m)^c +ok", bundle("units", "--store", board.store.path, tmp_path / "units", ok=True))
 
 
 def test_docs_have_every_key_of_a_network_file():

@@ -30,6 +30,55 @@ def namespace(path):
         os.close(there)
 
 
+def links_of(path):
+    with namespace(path):
+        return sorted(l.split(":")[0].strip() for l in open("/proc/thread-self/net/dev") if ":" in l)
+
+
+class Tunnel:
+    """127.0.0.1:PORT of the namespace at PATH leads to that of this process."""
+
+    def __init__(self, path, port):
+        with namespace(path):
+            self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        self.port = port
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        try:
+            server = socket.create_connection(("127.0.0.1", self.port))
+        except OSError:
+            client.close()
+            return
+        back = threading.Thread(target=pour, args=(server, client), daemon=True)
+        back.start()
+        pour(client, server)
+        back.join()
+        client.close()
+        server.close()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)        # accept() elsewhere comes back
+        self.listener.close()
+
+
+def pour(source, to):
+    try:
+        while data := source.recv(65536):
+            to.sendall(data)
+        to.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 def sealed(plan):
     return "coracle-net-plan 1 %08x\n%s" % (zlib.crc32(plan.encode()), plan)
 
@@ -204,8 +253,7 @@ class Nets:
         (self.run / "net/plan").write_text(sealed(text))
 
     def links(self):
-        with namespace("/proc/%d/ns/net" % self.board.pid):
-            return sorted(l.split(":")[0].strip() for l in open("/proc/thread-self/net/dev") if ":" in l)
+        return links_of("/proc/%d/ns/net" % self.board.pid)
 
     def logs(self, unit):
         return self.board.coracle("logs", unit).stdout
