@@ -293,6 +293,23 @@ int net_files_read(struct net_files *f, const char *path, const char *store_dir,
 	return r;
 }
 
+int net_files_try(struct span text, const char *path, struct err *e)
+{
+	struct net_files *f = malloc(sizeof(*f));
+	int r = f ? 0 : err_sys(e, ENOMEM, "%s", path);
+
+	if (r == 0) {
+		net_files_begin(f);
+		r = net_files_add(f, text, path, NULL);
+		if (r < 0)
+			err_set(e, r, "%s: no name of a network", path);
+		else if (f->at[1].error[0])
+			r = err_set(e, -EINVAL, "%s", f->at[1].error);
+	}
+	free(f);
+	return r;
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct net_file *)a)->name, ((const struct net_file *)b)->name);

@@ -38,6 +38,9 @@ int net_files_read(struct net_files *f, const char *path, const char *store_dir,
 /* The same of TEXT, for its tests. */
 int net_files_add(struct net_files *f, struct span text, const char *path, const struct unit_notices *notices);
 
+/* TEXT by itself, as a release or a stick brings it: -EINVAL with the line that is no good. */
+int net_files_try(struct span text, const char *path, struct err *e);
+
 /* Once all are read: what networks say against each other. */
 void net_files_check(struct net_files *f);
 

@@ -21,6 +21,7 @@
 
 #include "board_conf.h"
 #include "file.h"
+#include "net_files.h"
 #include "quadlet.h"
 #include "seal.h"
 #include "unit_file.h"
@@ -84,6 +85,19 @@ static int check_conf(const struct file *f, struct err *e)
 	return e->text[0] ? -EINVAL : 0;
 }
 
+static bool ends_in(const char *name, const char *ends)
+{
+	size_t len = strlen(name);
+
+	for (; *ends; ends += strcspn(ends, " ") + 1) {
+		size_t n = strcspn(ends, " ");
+
+		if (ends[0] == '.' ? len > n && !strncasecmp(name + len - n, ends, n) : len == n && !strncasecmp(name, ends, n))
+			return true;
+	}
+	return false;
+}
+
 /* Also that it carries the code of the store's key, where the board has one: what would be refused afterwards does not replace what runs. */
 static int check_unit(const struct file *f, struct err *e)
 {
@@ -100,7 +114,7 @@ static int check_unit(const struct file *f, struct err *e)
 	if (r == -EKEYREJECTED)
 		return err_set(e, r, "%s: not written under this board's key. Where the key is: coracle-bundle seal %s", f->from, unit_file_name(f->from));
 	if (r == 0)
-		r = unit_file_new(&u, f->text, f->from, NULL, e);
+		r = ends_in(f->from, ".network ") ? net_files_try(f->text, f->from, e) : unit_file_new(&u, f->text, f->from, NULL, e);
 	unit_file_free(u);
 	return r;
 }
@@ -145,24 +159,11 @@ static const struct kind {
 } kinds[] = {
 	{ "", "board.conf ", check_conf },
 	{ "", "auth.json ", check_json },
-	{ "units", ".container ", check_unit },
+	{ "units", ".container .network ", check_unit },
 	{ "keys", ".pub .pem ", check_pem },
 	{ "certs.d/", ".crt .cert .key ", check_pem },	/* one folder a host below it */
 	{ "secrets", "", check_secret },
 };
-
-static bool ends_in(const char *name, const char *ends)
-{
-	size_t len = strlen(name);
-
-	for (; *ends; ends += strcspn(ends, " ") + 1) {
-		size_t n = strcspn(ends, " ");
-
-		if (ends[0] == '.' ? len > n && !strncasecmp(name + len - n, ends, n) : len == n && !strncasecmp(name, ends, n))
-			return true;
-	}
-	return false;
-}
 
 static bool is_plain(const char *name, const char *also)
 {
@@ -339,7 +340,7 @@ static bool walk(struct provision *p, int from, int wipe_dir, const char *folder
 			continue;
 		}
 		span_escape(span_str(name), below, sizeof(below));
-		snprintf(text, sizeof(text), "%s%s%.150s: nothing that is known here; left where it is (board.conf, auth.json, units/*.container, "
+		snprintf(text, sizeof(text), "%s%s%.150s: nothing that is known here; left where it is (board.conf, auth.json, units/*.container, units/*.network, "
 			"keys/*.pub, certs.d/HOST+PORT/*.crt, secrets/*)", folder, *folder ? "/" : "", below);
 		complain(p, text);
 	}

@@ -247,25 +247,16 @@ int release_copy(struct store *s, const struct digest *digest, const char *dir, 
 	return r < 0 ? r : 0;
 }
 
-/* A .network file, read by itself: what it says against others is judged with the units. */
 static int check_network(int dir, const char *name, struct err *e)
 {
-	struct net_files *f = malloc(sizeof(*f));
 	char path[300], *text = NULL;
 	size_t len = 0;
-	int r = f ? file_read(dir, name, QUADLET_FILE_MAX, &text, &len, e) : err_sys(e, ENOMEM, "release");
+	int r = file_read(dir, name, QUADLET_FILE_MAX, &text, &len, e);
 
 	snprintf(path, sizeof(path), "release: units/%.200s", name);
-	if (r == 0) {
-		net_files_begin(f);
-		r = net_files_add(f, span_of(text, len), path, NULL);
-		if (r < 0)
-			err_set(e, r, "%s: no name of a network", path);
-		else if (f->at[1].error[0])
-			r = err_set(e, -EINVAL, "%s", f->at[1].error);
-	}
+	if (r == 0)
+		r = net_files_try(span_of(text, len), path, e);
 	free(text);
-	free(f);
 	return r;
 }
 

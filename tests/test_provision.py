@@ -7,7 +7,7 @@ import pytest
 UNIT = "[Container]\nImage=registry.example/app:1\n"
 PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 GOOD = {"board.conf": "# pump in hall 3\nhostname=pump-3\nnetwork=static eth0 10.0.2.77/24 10.0.2.2\r\ndns=10.0.2.3\n", "units/app.container": UNIT,
-        "auth.json": '{"auths": {"registry.example": {"auth": "dTpw"}}}', "keys/maker.pub": PEM.replace("CERTIFICATE", "PUBLIC KEY"),
+        "units/web.network": "[Network]\nSubnet=10.50.0.0/24\n", "auth.json": '{"auths": {"registry.example": {"auth": "dTpw"}}}', "keys/maker.pub": PEM.replace("CERTIFICATE", "PUBLIC KEY"),
         "certs.d/registry.example+5443/ca.crt": PEM, "secrets/token": "s3cret"}
 
 
@@ -59,6 +59,7 @@ def test_what_lay_there_is_overwritten_before_it_goes(provision):
     ("units/app.container", "[Container]\nImagee=x\n", r"units/app.container:2: .*Image"),
     ("units/app.container", UNIT[:16], "units/app.container:2: "),
     ("units/app.container", b"", "units/app.container: .*no Image="),
+    ("units/web.network", "[Network]\nSubnet=10.50.0.1/24\n", "units/web.network:2: Subnet=10.50.0.1/24: takes"),
     ("units/app.service", UNIT, "units/app.service: nothing that is known here"),
     ("auth.json", '{\n"auths": {\n', r"auth.json:3: no JSON"),
     ("auth.json", "[]", "auth.json:1: no credentials"),
@@ -119,9 +120,11 @@ def test_a_board_with_a_key_takes_sealed_units_alone(provision, programs, run, w
     """One that its units job would refuse does not replace one that runs."""
     (workdir / "key").write_bytes(os.urandom(32))
     monkeypatch.setenv("CORACLE_STORE_KEY", str(workdir / "key"))
-    (workdir / "app.container").write_text(UNIT)
-    run(programs.bundle, "seal", workdir / "app.container")
-    sealed = (workdir / "app.container").read_text()
-    provision({"units/app.container": sealed})
-    assert "units/app.container: not written under this board's key" in provision({"units/app.container": UNIT}, ok=False)
-    assert files(provision.data) == {"config/units/app.container": sealed} and files(provision.fat) == {"units/app.container": UNIT}
+    for name, text in {"app.container": UNIT, "web.network": "[Network]\n"}.items():
+        (workdir / name).write_text(text)
+        run(programs.bundle, "seal", workdir / name)
+        sealed = (workdir / name).read_text()
+        provision({"units/" + name: sealed})
+        assert "units/%s: not written under this board's key" % name in provision({"units/" + name: text}, ok=False)
+        assert files(provision.data)["config/units/" + name] == sealed and files(provision.fat) == {"units/" + name: text}
+        (provision.fat / "units" / name).unlink()
