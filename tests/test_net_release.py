@@ -47,14 +47,14 @@ def test_networks_come_and_go_with_a_release(fleet_board):
     units = shop(apps)
     r1 = fleet.release(units, more=network(SHOP % 61))
     assert "committed" in board.release(board.ref)
-    board.wait_all(digests(units))
+    board.wait_all(digests(units), timeout=90)
     board.wait(lambda: (asked(board) or "").startswith("::ffff:10.61.0."), "app1 finds app0")
     assert (board.data / "releases" / r1[7:39] / "units/shop.network").read_text() == SHOP % 61
     before = pids(board)
 
     fleet.release(units, more=network(SHOP % 62))       # the network alone
     assert "committed" in board.release()
-    board.wait_all(digests(units))
+    board.wait_all(digests(units), timeout=90)
     board.wait(lambda: (asked(board) or "").startswith("::ffff:10.62.0."), "app1 finds app0 anew")
     now = pids(board)
     assert now["app2"] == before["app2"] and now["app0"] != before["app0"] and now["app1"] != before["app1"], (before, now)
@@ -65,12 +65,12 @@ def test_networks_come_and_go_with_a_release(fleet_board):
     fleet.release(units)
     assert "rolled back: unit app" in board.release(ok=False)
     assert "Network=shop.network: there is no such file here" in board.log()
-    board.wait_all(digests(units))
+    board.wait_all(digests(units), timeout=90)
     show = board.coracle("net").stdout
     assert "c-shop 10.62.0.1/24" in show and "10.61" not in show, show
 
     assert "rolled back" in board.coracle("rollback", "--release").stdout
-    board.wait_all(digests(units))
+    board.wait_all(digests(units), timeout=90)
     board.wait(lambda: "c-shop 10.61.0.1/24" in board.coracle("net").stdout, "the network as the first release has it")
     for name in units:
         board.coracle("stop", name)
@@ -92,7 +92,7 @@ def test_a_changed_network_of_a_release_is_refused_under_the_key(key, fleet_boar
     units = shop(apps)
     r1 = fleet.release(units, more=network(SHOP % 61))
     assert "committed" in board.release(board.ref)
-    board.wait_all(digests(units))
+    board.wait_all(digests(units), timeout=90)
     path = board.data / "releases" / r1[7:39] / "units/shop.network"
     text = path.read_text()
     assert text.startswith(SHOP % 61 + "#mac=")
