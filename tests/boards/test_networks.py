@@ -53,8 +53,8 @@ def test_names_ports_and_another_network(boot, guest, unit_text):
     names = ("web", "client", "stranger", "burglar")
     for name in names:
         board.wait_unit(name, "running", timeout=200)
-    board.wait_says("logs client", r"ask web: (::ffff:10\.50\.|fd)")
-    board.wait_says("logs web", r"ask client: (::ffff:10\.50\.|fd)")
+    board.wait_says("logs client", r"ask web: (::ffff:10\.50\.|fd)", timeout=150)
+    board.wait_says("logs web", r"ask client: (::ffff:10\.50\.|fd)", timeout=150)
     assert not re.search("10[.](50|89)|fd[0-9a-f]", board.wait_says("logs stranger", r"ask web: .*").group(0))
     assert knock(port) == "::ffff:10.0.2.2"
     assert "ask 10.50.0.10:" not in board.say("logs burglar")           # it asks until it is answered
