@@ -54,7 +54,8 @@ struct unit_file {
 	uint32_t restart;			/* enum unit_restart */
 	uint32_t restart_sec_ms, restart_max_sec_ms, timeout_start_ms, timeout_stop_ms;
 	bool has_restart_max;
-	struct unit_health health;
+	struct unit_health health, startup;	/* as in struct unit_entry */
+	uint32_t startup_success;
 	uint32_t on_boot_ms;
 	struct unit_calendar calendar;
 	uint32_t log_burst, log_interval_ms, log_size_max;

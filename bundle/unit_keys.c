@@ -17,7 +17,6 @@
 #define NO_PODMAN "there is no podman here"
 #define NO_HOOKS "no program of the host is run for a container: do it in the image, or in a unit of its own that this one is After="
 #define NO_USERNS "user namespaces of units are not there yet: take it out"
-#define NO_HEALTH "HealthStartPeriod= is the time in which failures do not count"
 #define NO_SELINUX "there is no SELinux here"
 #define NO_CONDITION "conditions are not checked here: decide when the unit files are written to the board"
 #define USE_CONTAINER "units are containers: the key of that meaning in [Container] or [X-Coracle] does it"
@@ -126,16 +125,16 @@ static const struct unit_key keys[] = {
 	ACCEPTED("Container", "HealthLogDestination", "the last output is kept, and shown in status"),
 	ACCEPTED("Container", "HealthMaxLogCount", "the last output is kept, and shown in status"),
 	ACCEPTED("Container", "HealthMaxLogSize", "the last output is kept, and shown in status"),
-	REFUSED("Container", "HealthStartupCmd", NO_HEALTH),
-	REFUSED("Container", "HealthStartupInterval", NO_HEALTH),
-	REFUSED("Container", "HealthStartupRetries", NO_HEALTH),
-	REFUSED("Container", "HealthStartupSuccess", NO_HEALTH),
-	REFUSED("Container", "HealthStartupTimeout", NO_HEALTH),
 	HONOURED("Container", "HealthCmd", health_cmd, "a line for the image's /bin/sh, [\"a\", \"JSON\", \"array\"] of words, or none; run in the container, as the program's user and with its rights; at most 255 bytes. Default: the image's HEALTHCHECK"),
 	HONOURED("Container", "HealthInterval", health_interval, TIME ", or disable; default 30s"),
 	HONOURED("Container", "HealthTimeout", health_timeout, TIME "; default 30s"),
 	HONOURED("Container", "HealthRetries", health_retries, "a number of failures in a row that make it unhealthy; default 3"),
 	HONOURED("Container", "HealthStartPeriod", health_start_period, TIME ": failures in it do not count; default 0"),
+	HONOURED("Container", "HealthStartupCmd", startup_cmd, "as HealthCmd=; the regular check begins once it has succeeded, and where there is none the unit is healthy then"),
+	HONOURED("Container", "HealthStartupInterval", startup_interval, TIME ", or disable; default 30s"),
+	HONOURED("Container", "HealthStartupTimeout", startup_timeout, TIME "; default 30s"),
+	HONOURED("Container", "HealthStartupRetries", startup_retries, "a number of failures after which the unit is restarted, whatever Restart= says; default 0, never"),
+	HONOURED("Container", "HealthStartupSuccess", startup_success, "a number of successes that are wanted; default one"),
 	HONOURED("Container", "HealthOnFailure", health_on_failure, "none (the default), kill, restart or stop"),
 	HONOURED("Container", "Notify", notify, BOOLEAN ", or healthy; yes: the unit is up once the program says READY=1 (sd_notify(3)) on the socket that NOTIFY_SOCKET names; healthy: once its health check first succeeds"),
 	REFUSED("Container", "Pod", "there are no pods: one container a unit"),

@@ -437,24 +437,42 @@ static void begin_health(struct unit_file *u, uint32_t kind)
 	memset(u->health.arg, 0, sizeof(u->health.arg));
 }
 
-int unit_keys_health_cmd(struct unit_file *u, const char *v, struct err *e)
+/* Appends the words of a command line to H. */
+static int check_words(struct unit_file *u, struct unit_health *h, const char *v)
 {
 	struct unit_list words = { .count = 0 };
 	int r = 0;
 
-	begin_health(u, !v[0] ? UNIT_HEALTH_UNSAID : strcmp(v, "none") == 0 ? UNIT_HEALTH_OFF : UNIT_HEALTH_CMD);
-	if (u->health.kind != UNIT_HEALTH_CMD)
+	if (h->kind != UNIT_HEALTH_CMD)
 		return 0;
 	if (v[0] == '[')
 		r = json_words(u, &words, v);
-	else if (!unit_health_add(&u->health, "/bin/sh") || !unit_health_add(&u->health, "-c") || !unit_health_add(&u->health, v))
+	else if (!unit_health_add(h, "/bin/sh") || !unit_health_add(h, "-c") || !unit_health_add(h, v))
 		r = -EFBIG;
 	if (r == 0 && v[0] == '[' && (words.count == 0 || words.count > UNIT_HEALTH_WORDS_MAX))
 		r = -EINVAL;
 	for (uint32_t i = 0; r == 0 && i < words.count; i++)
-		if (!unit_health_add(&u->health, words.at[i]))
+		if (!unit_health_add(h, words.at[i]))
 			r = -EFBIG;
 	return r;
+}
+
+static uint32_t kind_of(const char *v)
+{
+	return !v[0] ? UNIT_HEALTH_UNSAID : strcmp(v, "none") == 0 ? UNIT_HEALTH_OFF : UNIT_HEALTH_CMD;
+}
+
+int unit_keys_health_cmd(struct unit_file *u, const char *v, struct err *e)
+{
+	begin_health(u, kind_of(v));
+	return check_words(u, &u->health, v);
+}
+
+int unit_keys_startup_cmd(struct unit_file *u, const char *v, struct err *e)
+{
+	u->startup.kind = kind_of(v);
+	memset(u->startup.arg, 0, sizeof(u->startup.arg));
+	return check_words(u, &u->startup, v);
 }
 
 /* PORT or PORT/PATH. */
@@ -494,9 +512,19 @@ int unit_keys_health_interval(struct unit_file *u, const char *v, struct err *e)
 	return unit_value_ms(&u->health.interval_ms, strcmp(v, "disable") == 0 ? "infinity" : v, 0);
 }
 
+int unit_keys_startup_interval(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->startup.interval_ms, strcmp(v, "disable") == 0 ? "infinity" : v, 0);
+}
+
 int unit_keys_health_timeout(struct unit_file *u, const char *v, struct err *e)
 {
 	return unit_value_ms(&u->health.timeout_ms, v, 0);
+}
+
+int unit_keys_startup_timeout(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_ms(&u->startup.timeout_ms, v, 0);
 }
 
 int unit_keys_health_start_period(struct unit_file *u, const char *v, struct err *e)
@@ -504,14 +532,29 @@ int unit_keys_health_start_period(struct unit_file *u, const char *v, struct err
 	return unit_value_ms(&u->health.start_period_ms, v, 0);
 }
 
-int unit_keys_health_retries(struct unit_file *u, const char *v, struct err *e)
+static int times(uint32_t *to, const char *v, uint64_t least)
 {
 	uint64_t n = 0;
 
-	if (v[0] && (!quadlet_u64(v, 1000, &n) || n == 0))
+	if (v[0] && (!quadlet_u64(v, 1000, &n) || n < least))
 		return -EINVAL;
-	u->health.retries = (uint32_t)n;
+	*to = (uint32_t)n;
 	return 0;
+}
+
+int unit_keys_health_retries(struct unit_file *u, const char *v, struct err *e)
+{
+	return times(&u->health.retries, v, 1);
+}
+
+int unit_keys_startup_retries(struct unit_file *u, const char *v, struct err *e)
+{
+	return times(&u->startup.retries, v, 0);
+}
+
+int unit_keys_startup_success(struct unit_file *u, const char *v, struct err *e)
+{
+	return times(&u->startup_success, v, 0);
 }
 
 int unit_keys_health_on_failure(struct unit_file *u, const char *v, struct err *e)

@@ -190,6 +190,8 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->notify = u->notify;
 	x->watchdog_ms = u->watchdog_ms;
 	x->health = u->health;
+	x->startup = u->startup;
+	x->startup_success = u->startup_success;
 	x->on_failure = u->on_failure;
 	x->has_host_users = u->userns == UNIT_USERNS_HOST;
 	x->on_boot_ms = u->on_boot_ms;

@@ -73,9 +73,20 @@ static void publish(struct pid1 *p, unsigned i, enum health health)
 		events_say(p, EVENT_HEALTH, (int)i, health, s->health_text);
 }
 
+/* HealthStartupCmd= comes first. */
+static bool is_coming_up(const struct unit *u)
+{
+	return !u->health.is_up && u->entry.startup.kind == UNIT_HEALTH_CMD && u->entry.startup.interval_ms != UINT32_MAX;
+}
+
 static void merged(const struct unit *u, struct unit_health *out)
 {
-	health_merge(&u->entry.health, &u->image_health, out);
+	if (is_coming_up(u)) {
+		health_merge(&u->entry.startup, &u->entry.startup, out);
+		out->retries = u->entry.startup.retries;
+	} else {
+		health_merge(&u->entry.health, &u->image_health, out);
+	}
 }
 
 static bool is_checked(const struct unit *u)
@@ -107,8 +118,9 @@ void health_begin(struct pid1 *p, unsigned i)
 	struct unit *u = &p->units[i];
 	struct unit_health h;
 
+	u->health.is_up = false;
+	u->health.fails = u->health.goods = 0;
 	merged(u, &h);
-	u->health.fails = 0;
 	u->health.text[0] = '\0';
 	/* Soon for the first time: others may wait for it. */
 	u->health.due_ms = p->now_ms + (h.interval_ms < AGAIN_MS ? h.interval_ms : AGAIN_MS);
@@ -210,19 +222,45 @@ void health_hear(struct pid1 *p, unsigned i)
 		close_out(r);
 }
 
+/* A result of the startup check; true where it is a regular one's too: it was the last, and there is no other. */
+static bool take_startup(struct pid1 *p, unsigned i, bool is_good)
+{
+	struct unit *u = &p->units[i];
+	struct unit_health h;
+
+	u->health.goods += is_good;
+	u->health.fails += !is_good;
+	publish(p, i, HEALTH_STARTING);
+	if (!is_good && u->health.fails == u->entry.startup.retries) {
+		u->cause = UNIT_END_STARTUP;
+		sup_event(p, i, UNIT_EV_UNHEALTHY);
+	}
+	u->health.is_up = is_good && u->health.goods >= u->entry.startup_success;
+	if (!u->health.is_up)
+		return false;
+	u->health.fails = 0;
+	u->health.due_ms = p->now_ms;
+	merged(u, &h);
+	return h.kind < UNIT_HEALTH_CMD;
+}
+
 static void take(struct pid1 *p, unsigned i, bool is_good)
 {
 	struct unit *u = &p->units[i];
 	enum health before = p->status->unit[i].health, now;
 	struct unit_health h;
 
+	if (is_coming_up(u) && !take_startup(p, i, is_good))
+		return;
 	merged(u, &h);
 	now = health_count(&h, is_good, p->now_ms - u->launched_ms, before, &u->health.fails);
 	publish(p, i, now);
 	if (now != before)
 		plog("unit %s: %s%s%s", u->entry.name, health_name(now), u->health.text[0] ? ": " : "", u->health.text);
-	if (now == HEALTH_GOOD)
+	if (now == HEALTH_GOOD) {
+		u->health.is_up = true;
 		sup_event(p, i, UNIT_EV_READY);
+	}
 	if (now != HEALTH_BAD || u->entry.on_failure == UNIT_ON_FAILURE_NONE)
 		return;
 	u->cause = UNIT_END_UNHEALTHY;

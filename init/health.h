@@ -21,6 +21,8 @@ struct health_run {
 	bool is_expired;
 	uint64_t due_ms, deadline_ms;	/* the next check; the end of this one */
 	unsigned fails;			/* in a row */
+	unsigned goods;			/* of the startup check */
+	bool is_up;			/* the startup check is over */
 	char text[128];			/* the last line that was printed */
 };
 

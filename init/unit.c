@@ -238,7 +238,7 @@ enum unit_event unit_end_event(const struct unit_entry *e, const struct unit_end
 {
 	if (end->kind == UNIT_END_UNHEALTHY && e->on_failure == UNIT_ON_FAILURE_STOP)
 		return UNIT_EV_ENDED_FAILED;
-	if (unit_restarts(e, end) || (end->kind == UNIT_END_UNHEALTHY && e->on_failure == UNIT_ON_FAILURE_RESTART))
+	if (unit_restarts(e, end) || end->kind == UNIT_END_STARTUP || (end->kind == UNIT_END_UNHEALTHY && e->on_failure == UNIT_ON_FAILURE_RESTART))
 		return UNIT_EV_ENDED_AGAIN;
 	if (!unit_end_is_clean(e, end))
 		return UNIT_EV_ENDED_FAILED;
@@ -270,6 +270,9 @@ void unit_end_text(const struct unit_end *end, char *out, unsigned size)
 		break;
 	case UNIT_END_UNHEALTHY:
 		snprintf(out, size, "unhealthy: too many health checks failed");
+		break;
+	case UNIT_END_STARTUP:
+		snprintf(out, size, "not up: too many startup health checks failed (HealthStartupRetries=)");
 		break;
 	case UNIT_END_WATCHDOG:
 		snprintf(out, size, "said no WATCHDOG=1 within WatchdogSec=");

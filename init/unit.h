@@ -100,6 +100,7 @@ enum unit_end_kind {
 	UNIT_END_TIMEOUT,	/* TimeoutStartSec= passed */
 	UNIT_END_WATCHDOG,	/* ended for its silence (WatchdogSec=) */
 	UNIT_END_UNHEALTHY,	/* ended for its health */
+	UNIT_END_STARTUP,	/* ... which never came: HealthStartupRetries= */
 };
 
 struct unit_end {

@@ -96,9 +96,14 @@ def test_health_keys(units):
     units("b.container", GOOD + 'HealthCmd=["/bin/check", "--fast"]\nHealthRetries=2\nHealthStartPeriod=1m\nHealthTimeout=2s\n')
     units("c.container", GOOD + "[X-Coracle]\nHealthHttp=8080/health\n")
     units("d.container", GOOD + "HealthCmd=none\nHealthInterval=disable\n")
+    units("f.container", GOOD + "HealthCmd=/bin/check\nHealthStartupCmd=/bin/up\nHealthStartupInterval=2s\nHealthStartupTimeout=1s\n"
+          "HealthStartupRetries=0\nHealthStartupSuccess=2\n")
+    units("g.container", GOOD + "HealthStartupCmd=none\nHealthStartupInterval=disable\n")
     assert units.check().code == 0
     for text, says in (("HealthCmd=" + "x" * 256, "too long"), ("HealthCmd=[]", "takes a line"), ("HealthRetries=0", "takes a number"),
-                       ("HealthOnFailure=reboot", "takes none"), ("[X-Coracle]\nHealthTcp=0", "takes a port"),
+                       ("HealthOnFailure=reboot", "takes none"), ("HealthStartupRetries=-1", "takes a number"), ("HealthStartupCmd=[]", "takes as HealthCmd="),
+                       ("HealthStartupSuccess=x", "takes a number"), ("HealthStartupInterval=x", "takes a time span"),
+                       ("HealthStartupCmd=" + "x" * 256, "too long"), ("[X-Coracle]\nHealthTcp=0", "takes a port"),
                        ("[X-Coracle]\nHealthTcp=80/x", "takes a port"), ("[X-Coracle]\nHealthHttp=80/a b", "takes PORT/PATH")):
         units("e.container", GOOD + text + "\n")
         assert says in lines(units.check(ok=False))["e"], text
@@ -196,7 +201,6 @@ WILD_REFUSED = {
     "host-gateway": ("Network=bridge\nAddHost=h:host-gateway", "Network=host reaches them"),
     "template": ("Exec=sleep %i", "%i is not supported"),
     "secret": ("Secret=token,type=env", "type=env"),
-    "health": ("HealthStartupCmd=/bin/true", "HealthStartupCmd= is not supported"),
     "pod": ("Pod=web.pod", "Pod= is not supported"),
     "podman": ("PodmanArgs=--privileged", "PodmanArgs= is not supported"),
     "keep-id": ("UserNS=keep-id", "range of ids of its own"),
@@ -250,7 +254,7 @@ def test_job_hands_over_table_and_result(units, run, programs):
     assert (magic, code) == (0x4a524333, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
-    assert (form, size, count) == (8, len(data), 2)
+    assert (form, size, count) == (9, len(data), 2)
     assert b"registry.test:5000/a/b:1\0" in data and b"unknown key Nonsense=" in data
 
 

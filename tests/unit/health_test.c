@@ -70,6 +70,9 @@ static void what_follows_is_the_units_word(void **state)
 	assert_int_equal(unit_end_event(&e, &end), UNIT_EV_ENDED_AGAIN);
 	e.restart = UNIT_RESTART_NO;
 	assert_int_equal(unit_end_event(&e, &end), UNIT_EV_ENDED_FAILED);
+	/* As podman does, HealthStartupRetries= restarts whatever the others say. */
+	e.on_failure = UNIT_ON_FAILURE_STOP;
+	assert_int_equal(unit_end_event(&e, &(struct unit_end){ UNIT_END_STARTUP, 0 }), UNIT_EV_ENDED_AGAIN);
 }
 
 static void a_list_of_words_is_bounded(void **state)
