@@ -52,6 +52,7 @@ struct unit {
 	bool has_start_failed;		/* a report said so; start_text says why */
 	enum unit_end_kind cause;	/* why we ended it: TIMEOUT, WATCHDOG, UNHEALTHY; UNIT_END_EXIT: we did not */
 	bool has_end;
+	bool is_term_due;		/* its stop signal is held back, see sup_terms() */
 	struct unit_end end;		/* of the program's process */
 	char start_text[UNIT_TEXT_MAX];
 	uint64_t launched_ms, started_ms;

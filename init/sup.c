@@ -168,7 +168,7 @@ static void end_if_over(struct pid1 *p, unsigned i)
 	if (u->pidfd >= 0)
 		close(u->pidfd);
 	u->report_fd = u->pidfd = -1;
-	u->is_launched = false;
+	u->is_launched = u->is_term_due = false;
 	health_end(p, i);
 
 	end = u->end;
@@ -414,6 +414,7 @@ void sup_ask(struct pid1 *p, unsigned i, enum unit_event event)
 	for (unsigned k = 0; k < p->units_len; k++)
 		if (is_meant[k])
 			sup_event(p, k, event);
+	sup_terms(p);
 }
 
 bool sup_stop_all(struct pid1 *p)
@@ -434,6 +435,7 @@ bool sup_stop_all(struct pid1 *p)
 		if (u->state != UNIT_INACTIVE && u->state != UNIT_STOPPING && !is_needed)
 			sup_event(p, i, UNIT_EV_STOP);
 	}
+	sup_terms(p);
 	return is_over;
 }
 
@@ -514,6 +516,7 @@ uint64_t sup_scan(struct pid1 *p, uint64_t now_ms)
 {
 	uint64_t next = 0;
 
+	sup_terms(p);
 	for (unsigned i = 0; i < p->units_len; i++) {
 		struct unit *u = &p->units[i];
 		enum unit_event event;

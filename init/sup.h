@@ -72,6 +72,10 @@ bool sup_stop_all(struct pid1 *p);
 /* sup_act.c: does what the table said, for unit I just moved to its new state. */
 void sup_act(struct pid1 *p, unsigned i, enum unit_action action);
 
+/* sup_act.c: sends the stop signals that are due: of those that stop together the one goes last that the others are After=. Once per turn,
+ * and after whatever asked for more than one end. */
+void sup_terms(struct pid1 *p);
+
 /* sup_act.c: why a waiting unit cannot go on, or NULL; where it can, *EVENT is what comes next. */
 const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event);
 

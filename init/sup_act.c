@@ -49,7 +49,8 @@ bool sup_is_clean(struct pid1 *p, unsigned i)
 static bool is_coming(const struct unit *u)
 {
 	return u->is_used && (u->state == UNIT_WAITING || u->state == UNIT_PULLING ||
-		u->state == UNIT_PREPARING || u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING);
+		u->state == UNIT_PREPARING || u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING ||
+		u->state == UNIT_RESTARTING);
 }
 
 /* After=: until it is up or has given up; with Requires= too until it is up, or has done what it is there for. */
@@ -274,6 +275,37 @@ static void signal_program(const struct unit *u, int sig)
 		kill(u->pid, sig);
 }
 
+/* Who is After= unit I, and on its way down: that comes first. */
+static const struct unit *stops_before(const struct pid1 *p, unsigned i)
+{
+	for (unsigned k = 0; k < p->units_len; k++) {
+		const struct unit *u = &p->units[k];
+
+		if ((u->state == UNIT_STOPPING || u->state == UNIT_RESTARTING) && sup_depends(p, k, i, UNIT_DEP_AFTER))
+			return u;
+	}
+	return NULL;
+}
+
+void sup_terms(struct pid1 *p)
+{
+	for (unsigned i = 0; i < p->units_len; i++) {
+		struct unit *u = &p->units[i];
+		const struct unit *first = u->is_term_due && u->state != UNIT_ENDING ? stops_before(p, i) : NULL;
+		char text[UNIT_NAME_MAX + 32];
+
+		if (first) {
+			snprintf(text, sizeof(text), "waits for %s to stop (After=)", first->entry.name);
+			sup_say(p, i, text);
+		} else if (u->is_term_due) {
+			u->is_term_due = false;
+			signal_program(u, u->entry.stop_signal ? (int)u->entry.stop_signal :
+				u->image_stop_signal ? u->image_stop_signal : SIGTERM);
+			arm(p, u, u->entry.timeout_stop_ms);
+		}
+	}
+}
+
 static void kill_all(struct pid1 *p, unsigned i)
 {
 	struct unit *u = &p->units[i];
@@ -360,8 +392,9 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 		u->started_ms = u->alive_ms = p->now_ms;
 		break;
 	case UNIT_DO_TERM:
-		signal_program(u, u->entry.stop_signal ? (int)u->entry.stop_signal : u->image_stop_signal ? u->image_stop_signal : SIGTERM);
-		arm(p, u, u->entry.timeout_stop_ms);
+		u->is_term_due = true;
+		if (u->state == UNIT_ENDING)
+			sup_terms(p);
 		break;
 	case UNIT_DO_ABORT:
 		signal_program(u, SIGABRT);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The life of a unit, its finer parts, in PID 1 in namespaces on this host: dependencies, exit lists, oneshot, sd_notify and its watchdog;
 and docs/unit-states.md, which is the table."""
+import json
 import os
 import pathlib
 import re
@@ -41,7 +42,7 @@ def test_requires_takes_along_and_waits(board):
     board.wait_state("app", "running")
     board.coracle("stop", "db")
     board.wait_state("app", "inactive")
-    assert board.state("db") == "inactive"
+    board.wait_state("db", "inactive")
     board.coracle("start", "app")
     board.wait_state("app", "running")
     pid = board.status("app")["pid"]
@@ -58,6 +59,100 @@ def test_wants_takes_along_and_does_not_insist(board):
     assert board.wait_state("extra", "refused")
     board.coracle("stop", "extra")
     assert board.state("app") == "running"
+
+
+class Events:
+    """The stream of events, as JSON, while the block runs."""
+
+    def __init__(self, board):
+        self.board, self.file = board, board.base / "events"
+
+    def __enter__(self):
+        with open(self.file, "w") as f:
+            self.reader = subprocess.Popen([self.board.bin / "coracle", "--socket", self.board.socket(), "events"], stdout=f)
+        self.board.wait(lambda: self.told(), "the first events")
+        return self
+
+    def told(self):
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    def states(self):
+        """(unit, state) of all that was told."""
+        return [(e["unit"], e["state"]) for e in self.told() if "state" in e]
+
+    def __exit__(self, *_):
+        self.reader.kill()
+        self.reader.wait()
+
+
+def chain(board):
+    """base <- middle <- app: each After= and Requires= the one before; app takes its time to end, the others end at once."""
+    board.unit("base", "quiet")
+    board.unit("middle", "quiet", after=("base",), requires=("base",))
+    board.unit("app", "notify", "term=1500", "READY=1", notify=1, after=("middle",), requires=("middle",), timeout_stop_ms=60000)
+    board.unit("bystander", "quiet", after=("base",))
+    board.start()
+    for name in ("base", "middle", "app", "bystander"):
+        board.wait_state(name, "running")
+
+
+def last(states, *wanted):
+    """Where each of WANTED comes last in STATES."""
+    return [len(states) - 1 - states[::-1].index(w) for w in wanted]
+
+
+def test_what_others_need_is_stopped_after_them(board):
+    chain(board)
+    pid = board.status("bystander")["pid"]
+    with Events(board) as events:
+        board.coracle("stop", "base")
+        for name, reason in (("base", "waits for middle to stop (After=)"), ("middle", "waits for app to stop (After=)")):
+            u = board.status(name)
+            assert (u["state"], u["reason"]) == ("stopping", reason) and u["pid"], u
+        board.wait_state("base", "inactive")
+        board.wait(lambda: ("base", "inactive") in events.states(), "told")
+        at = last(events.states(), ("app", "inactive"), ("middle", "inactive"), ("base", "inactive"))
+        assert at == sorted(at), events.states()
+    assert board.status("base")["reason"] == "stopped" and board.status("bystander")["pid"] == pid
+    board.coracle("start", "app")
+    board.wait_state("app", "running")
+
+
+def test_a_restart_stops_and_starts_in_order(board):
+    chain(board)
+    with Events(board) as events:
+        board.coracle("restart", "base")
+        board.wait(lambda: events.states().count(("app", "running")) == 2, "up again")
+        states = events.states()
+        down = [states.index((name, "waiting")) for name in ("app", "middle", "base")]
+        up = last(states, ("base", "running"), ("middle", "starting"), ("middle", "running"), ("app", "starting"))
+        assert down + up == sorted(down + up), states
+        # One that is wished up again meanwhile comes up, and the others with it.
+        board.coracle("stop", "base")
+        board.coracle("start", "app")
+        board.wait(lambda: events.states().count(("app", "running")) == 3, "up again")
+        assert {board.state(name) for name in ("base", "middle", "app")} == {"running"}
+
+
+def test_the_way_down_is_the_reverse_of_after(board):
+    chain(board)
+    with Events(board) as events:
+        board.stop("poweroff", 60)
+        events.reader.wait(60)
+        at = last(events.states(), ("app", "inactive"), ("middle", "inactive"), ("base", "inactive"))
+        assert at == sorted(at) and ("bystander", "inactive") in events.states(), events.states()
+
+
+def test_a_program_that_will_not_end_holds_the_others_up_for_its_time_alone(board):
+    board.unit("base", "quiet")
+    board.unit("app", "deaf", "x", after=("base",), requires=("base",), timeout_stop_ms=1000)
+    board.start()
+    board.wait_state("app", "running")
+    board.wait(lambda: "x" in board.coracle("logs", "app").stdout, "SIGTERM ignored")
+    board.coracle("stop", "base")
+    assert board.status("base")["reason"] == "waits for app to stop (After=)"
+    board.wait_state("base", "inactive")
+    assert board.state("app") == "inactive"
 
 
 # How it ends
@@ -268,6 +363,47 @@ def test_checks_that_hang_or_cannot_be_run_are_failures(board):
     board.coracle("stop", "hangs")
     board.wait_state("hangs", "inactive")
     board.wait(lambda: len([c for c in board.children() if board.comm(c) == "guest"]) == 1, "no check left behind")
+
+
+def startup(board, name, *words, regular="f", **keys):
+    """A unit whose startup check is the guest's WORDS, its regular one the file REGULAR."""
+    keys = {"startup_kind": init_kit.HEALTH_CMD, "startup_arg": "\0".join(("/guest", *words)) + "\0", "startup_interval_ms": 200, **keys}
+    if regular:
+        health(board, name, "check", regular, **keys)
+    else:
+        board.unit(name, "quiet", **keys)
+
+
+def test_a_startup_check_comes_before_the_regular_one(board):
+    startup(board, "app", "check", "up", startup_success=3, notify=init_kit.NOTIFY_HEALTHY)
+    startup(board, "alone", "check", "up", regular=None)
+    startup(board, "never", "check", "up", regular="none", startup_interval_ms=0xffffffff, health_retries=1)       # HealthStartupInterval=disable
+    board.start()
+    board.wait(is_health(board, "never", "unhealthy"), "the regular check alone")
+    board.wait(lambda: board.status("app")["health_text"] and board.status("alone")["health_text"], "checked")
+    for name in "app", "alone":
+        assert board.status(name)["health"] == "starting" and board.status(name)["restarts"] == 0
+        (inside(board, name) / "up").write_text("0 is up\n")
+        board.wait(lambda: board.status(name)["health_text"] == "0 is up", "said")
+    board.wait(is_health(board, "alone", "healthy"), "there is no other")
+    assert board.state("app") == "activating"
+    board.wait(is_health(board, "app", "unhealthy"), "the regular check fails at once")       # its file is not there
+    assert board.status("app")["restarts"] == 0
+    (inside(board, "app") / "f").write_text("0 all well\n")
+    (inside(board, "app") / "up").write_text("1 nobody asks any more\n")
+    board.wait_state("app", "running")
+    board.wait(is_health(board, "app", "healthy"), "healthy")
+    assert board.status("app")["health_text"] == "0 all well"
+
+
+def test_a_startup_check_that_fails_too_often_restarts_whatever_restart_says(board):
+    startup(board, "app", "check", "up", startup_retries=3, restart=init_kit.NO)
+    startup(board, "hangs", "check", "up", startup_retries=1, startup_timeout_ms=300, startup_interval_ms=5000, restart=init_kit.NO)
+    board.start()
+    board.wait_state("hangs", "running")
+    board.wait(lambda: board.status("app")["restarts"] >= 2, "restarts")
+    assert {e["reason"] for e in board.status("app")["ends"]} == {"not up: too many startup health checks failed (HealthStartupRetries=)"}
+    board.wait(lambda: board.status("hangs")["restarts"] >= 1, "the first failure is the last")
 
 
 def test_probes_knock_in_the_units_own_network(board):
