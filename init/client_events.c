@@ -15,11 +15,17 @@
 #include "unit.h"
 #include "update.h"
 
-/* {"time":T,"unit":NAME,KEY:IS,"reason":WHY} */
+/* {"time":T,"unit":NAME,KEY:IS,"reason":WHY}. The release is no unit: its updates have a key of their own. */
 static void show(const struct timespec *at, const char *unit, const char *key, const char *is, const char *reason)
 {
 	char time[32];
 
+	if (!strcmp(unit, UNIT_RELEASE_NAME)) {
+		if (strcmp(key, "update") != 0)
+			return;
+		unit = "";
+		key = "release";
+	}
 	text_time(at, time, sizeof(time));
 	printf("{\"time\":\"%s\",\"unit\":", time);
 	json_text(unit);

@@ -123,7 +123,19 @@ def test_a_release_comes_by_command_and_is_one_replacement_of_the_slots(place):
 
     two = {"app0": one["app0"], "app1": (apps[1], apps[1].push("say", "two"))}
     r2 = fleet.release(two)
-    assert "committed" in board.release()       # the name is known from then on
+    with open(board.base / "events", "w") as f:
+        reader = subprocess.Popen([board.bin / "coracle", "--socket", board.socket(), "events"], stdout=f)
+    events = lambda: [json.loads(line) for line in (board.base / "events").read_text().splitlines()]
+    steps = lambda: [e["release"] for e in events() if "release" in e]
+    try:
+        board.wait(lambda: len(events()) >= 2, "the stream")
+        assert "committed" in board.release()       # the name is known from then on
+        board.wait(lambda: steps()[-1:] == ["idle"], "the release's events")
+    finally:
+        reader.kill()
+        reader.wait()
+    assert {"downloading", "confirming", "committed"} <= set(steps()), steps()
+    assert {e["unit"] for e in events() if "release" not in e} == {"app0", "app1"}, "the release is no unit"
     board.wait_all(digests(two))
     now = {u["name"]: u["pid"] for u in board.status()["units"]}
     assert now["app0"] == pids["app0"] and now["app1"] != pids["app1"], "what a release does not change is not restarted"
