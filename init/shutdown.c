@@ -14,6 +14,7 @@
 #include "shutdown.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,9 +94,10 @@ static _Noreturn void leave(struct pid1 *p)
 		watchdog_disarm(p);
 	for (;;) {
 		reboot(p->power == STATUS_POWER_REBOOT ? RB_AUTOBOOT : RB_POWER_OFF);
-		/* In a namespace the kernel ends us by a signal; where the machine cannot switch off it halts. */
+		/* In a namespace the kernel ends us by a signal; where the machine cannot switch off it halts. One that does not is tried again,
+		 * until the watchdog bites. */
 		reboot(RB_HALT_SYSTEM);
-		pause();
+		ppoll(NULL, 0, &(struct timespec){ .tv_sec = 1 }, NULL);
 	}
 }
 

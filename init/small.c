@@ -71,13 +71,12 @@ struct tm *gmtime_r(const time_t *t, struct tm *tm)
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
-	long long now[2];	/* the kernel's timespec with 64-bit times, on every architecture */
+	long long now[2] = { 0, 0 };	/* the kernel's timespec with 64-bit times, on every architecture */
+	int r = (int)syscall(CLOCK_GETTIME, clock, now);
 
-	if (syscall(CLOCK_GETTIME, clock, now) < 0)
-		return -1;
 	t->tv_sec = (time_t)now[0];
 	t->tv_nsec = (long)now[1];
-	return 0;
+	return r;
 }
 
 pid_t fork(void)

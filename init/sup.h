@@ -26,6 +26,10 @@ void sup_adopt(struct pid1 *p, const struct unit_table *t);
 /* A place for the release, which was asked for by hand where no file tells of one; its index, or -1. */
 int sup_add_release(struct pid1 *p);
 
+/* Log pipes and ring of a unit that has none; true where they are made. What is missing without them is a log, not a unit: it runs all the same. */
+struct unit;
+bool sup_make_log(struct unit *u);
+
 /* Frees the places of units that are no longer in the table and have ended. */
 void sup_drop_gone(struct pid1 *p);
 

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "helper.h"
+#include "notify.h"
 #include "pid1.h"
 #include "plog.h"
 #include "record.h"
@@ -383,6 +385,10 @@ void sup_act(struct pid1 *p, unsigned i, enum unit_action action)
 			sup_event(p, i, UNIT_EV_RETRY);
 		break;
 	case UNIT_DO_LAUNCH:
+		/* What could not be made when the unit came, for want of descriptors or memory. */
+		notify_open(p, i);
+		if (sup_make_log(u))
+			helper_renew_logger(p);
 		launch(p, i);
 		break;
 	case UNIT_DO_KEEP:

@@ -26,16 +26,21 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-static void drop(struct pid1 *p, unsigned i)
+static void drop_log(struct unit *u)
 {
-	struct unit *u = &p->units[i];
-
 	for (int k = 0; k < 2; k++) {
 		close_fd(&u->out_fd[k]);
 		close_fd(&u->err_fd[k]);
 	}
 	close_fd(&u->ring_fd);
 	close_fd(&u->ring_read_fd);
+}
+
+static void drop(struct pid1 *p, unsigned i)
+{
+	struct unit *u = &p->units[i];
+
+	drop_log(u);
 	close_fd(&u->record_fd);
 	notify_close(p, i);
 	u->is_used = false;
@@ -46,25 +51,22 @@ static void drop(struct pid1 *p, unsigned i)
 	status_end(p->status);
 }
 
-/* Log pipes and ring. What is missing here is a log, not a unit: it runs all the same. */
-static void make_log(struct unit *u)
+bool sup_make_log(struct unit *u)
 {
 	char name[UNIT_NAME_MAX + 8];
 
+	if (u->ring_fd >= 0)
+		return false;
 	snprintf(name, sizeof(name), "log-%s", u->entry.name);
-	if (pipe2(u->out_fd, O_CLOEXEC) < 0)
-		u->out_fd[0] = u->out_fd[1] = -1;
-	if (pipe2(u->err_fd, O_CLOEXEC) < 0)
-		u->err_fd[0] = u->err_fd[1] = -1;
-	if (u->out_fd[0] < 0 || u->err_fd[0] < 0 ||
-	    ring_make(name, CONFIG_LOG_RING_KIB, &u->ring_fd, &u->ring_read_fd) < 0) {
-		u->ring_fd = u->ring_read_fd = -1;
-		plog("unit %s: its output cannot be kept: no pipes or no memory", u->entry.name);
-	}
-	if (u->out_fd[0] >= 0)
+	if (pipe2(u->out_fd, O_CLOEXEC) == 0 && pipe2(u->err_fd, O_CLOEXEC) == 0 &&
+	    ring_make(name, CONFIG_LOG_RING_KIB, &u->ring_fd, &u->ring_read_fd) == 0) {
 		fcntl(u->out_fd[0], F_SETFL, O_NONBLOCK);
-	if (u->err_fd[0] >= 0)
 		fcntl(u->err_fd[0], F_SETFL, O_NONBLOCK);
+		return true;
+	}
+	drop_log(u);	/* without a ring nobody would read the pipes */
+	plog("unit %s: its output cannot be kept: no pipes or no memory", u->entry.name);
+	return false;
 }
 
 static int place(struct pid1 *p, const struct unit_entry *e)
@@ -81,13 +83,13 @@ static int place(struct pid1 *p, const struct unit_entry *e)
 	u = &p->units[i];
 	memset(u, 0, sizeof(*u));
 	u->record_fd = u->report_fd = u->pidfd = u->ring_fd = u->ring_read_fd = u->notify_fd = u->health.out_fd = -1;
+	u->out_fd[0] = u->out_fd[1] = u->err_fd[0] = u->err_fd[1] = -1;
 	u->entry = *e;
 	u->entry.current[0] = '\0';
 	if (!strcmp(e->name, UNIT_RELEASE_NAME)) {
 		p->release = (unsigned)i + 1;
-		u->out_fd[0] = u->out_fd[1] = u->err_fd[0] = u->err_fd[1] = -1;
 	} else {
-		make_log(u);
+		sup_make_log(u);
 		u->is_dirty = true;	/* a group left by whoever ran before */
 	}
 	u->is_used = true;
