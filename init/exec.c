@@ -12,9 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,36 +23,12 @@
 #include "run.h"
 #include "text.h"
 
-enum { KEYCTL_JOIN_SESSION = 1, SEALS = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL, EXECUTABLE = 0x10 };
-
-extern char **environ;
+enum { KEYCTL_JOIN_SESSION = 1 };
 
 static int complain(const char *what)
 {
 	fprintf(stderr, "coracle: exec: %s: %s\n", what, strerror(errno));
 	return START_EXIT_OURS;
-}
-
-/* Returns 0 in the sealed copy. */
-static int seal(char **argv)
-{
-	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), copy;
-
-	if (self < 0)
-		return -1;
-	if (fcntl(self, F_GET_SEALS) == SEALS)
-		return close(self);
-	/* MFD_EXEC of kernel 6.3, where a board may refuse to execute any other memfd. */
-	copy = memfd_create("coracle", MFD_CLOEXEC | MFD_ALLOW_SEALING | EXECUTABLE);
-	if (copy < 0)
-		copy = memfd_create("coracle", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (copy < 0)
-		return -1;
-	while (sendfile(copy, self, NULL, 1 << 24) > 0)
-		;
-	if (fcntl(copy, F_ADD_SEALS, SEALS) == 0)
-		syscall(SYS_execveat, copy, "", argv, environ, AT_EMPTY_PATH);
-	return -1;
 }
 
 static bool has_socket(char **argv)
@@ -144,7 +118,7 @@ int exec_main(char **argv)
 		fputs("usage: coracle exec NAME -- COMMAND [ARGUMENT]...\n", stderr);
 		return 2;
 	}
-	if (seal(argv) < 0)
+	if (join_sealed(argv) < 0)
 		return complain("a sealed copy of this program");
 	if (ask(socket ? socket : CONTROL_PATH, name, &r, fd))
 		return START_EXIT_OURS;

@@ -139,8 +139,7 @@ static void start(struct pid1 *p, unsigned i)
 	struct unit *u = &p->units[i];
 	struct health_run *r = &u->health;
 	struct unit_health h;
-	struct health_check c = { .health = &h, .pid = u->pid, .pidfd = SPAWN_FIRST_FD, .record_fd = SPAWN_FIRST_FD + 1,
-		.cgroup = p->status->unit[i].cgroup };
+	struct health_check c = { .health = &h, .cgroup = p->status->unit[i].cgroup };
 	struct spawn s = { .name = "health", .stdio = { -1, -1, -1 }, .fds = { u->pidfd, u->record_fd }, .fds_len = 2,
 		.run = health_check, .arg = &c };
 	int ends[2] = { -1, -1 };

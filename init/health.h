@@ -50,13 +50,16 @@ void health_hear(struct pid1 *p, unsigned i);
 /* PID is a check: takes its end in, true. */
 bool health_reaped(struct pid1 *p, pid_t pid, int status);
 
-/* health_child.c: the check, in its own process. Exit status 0: healthy. */
+/* health_child.c: the check, in its own process, which has the program's pidfd and its record open. Exit status 0: healthy. */
+enum { HEALTH_PIDFD = 3, HEALTH_RECORD_FD };
 struct health_check {
 	const struct unit_health *health;
-	pid_t pid;			/* of the unit's program */
-	int pidfd, record_fd;
 	const char *cgroup;		/* "": none */
 };
 int health_check(void *arg);
+
+/* What that process executes of a health command: HEALTH_NAME, the cgroup, the command. */
+#define HEALTH_NAME "coracle-health"
+int health_main(char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One health check, in a process of its own that PID 1 forked and will kill when it is late. A command runs as the program does: in the
+ * One health check, in a process of its own that PID 1 forked and will kill when it is late. A command goes in by a sealed copy of this
+ * program (join.h), as which health_main() begins, and runs as the program does: in the
  * unit's cgroup and namespaces, then the same drop of rights and the same filter from the same record. A knock at a port joins the
  * unit's network alone and drops everything first. The joining process is never dumpable, so nothing in the container can look into it
  * before it is one of them (CVE-2016-9962); its descriptors are closed by the drop (join.c).
@@ -33,22 +34,6 @@ static int complain(const char *what)
 	return 1;
 }
 
-/* In the container, as its program: never returns but with the reason in the report. */
-static int become(struct start_context *c, const struct unit_health *h)
-{
-	char *argv[UNIT_HEALTH_WORDS_MAX + 3];
-	const char *at = h->arg;
-	int n = 0;
-
-	while (*at && n < UNIT_HEALTH_WORDS_MAX + 2) {
-		argv[n++] = (char *)at;
-		at += strlen(at) + 1;
-	}
-	argv[n] = NULL;
-	c->argv = argv;
-	return enter_drop(c) < 0 ? -1 : enter_exec(c);
-}
-
 /* The other end of the report: what stopped the command from being executed. */
 static int outcome(int fd, pid_t pid)
 {
@@ -68,13 +53,32 @@ static int outcome(int fd, pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* Words before those of the command; the descriptors are where health.c put them. */
+enum { NAME, CGROUP, COMMAND };
+
+/* In a sealed copy, which says by its own output what stopped it. */
 static int run_command(const struct health_check *h)
 {
-	const struct start_request q = { .record_fd = h->record_fd, .die_with_parent = true };
+	char *argv[UNIT_HEALTH_WORDS_MAX + 3 + COMMAND] = { HEALTH_NAME, (char *)h->cgroup };
+	const char *at = h->health->arg;
+
+	for (int n = COMMAND; *at && n < UNIT_HEALTH_WORDS_MAX + 2 + COMMAND; n++) {
+		argv[n] = (char *)at;
+		at += strlen(at) + 1;
+	}
+	join_sealed(argv);
+	return complain("a sealed copy of this program");
+}
+
+int health_main(char **argv)
+{
+	const struct start_request q = { .record_fd = HEALTH_RECORD_FD, .die_with_parent = true };
 	static struct start_context c;
 	int ends[2];
 	pid_t pid;
 
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "health");
 	c.request = &q;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return complain("socketpair");
@@ -84,16 +88,18 @@ static int run_command(const struct health_check *h)
 		return outcome(ends[0], -1);
 	}
 	/* Its memory and processes are the unit's. */
-	if (h->cgroup[0] && cgroup_write(h->cgroup, "cgroup.procs", "0") < 0)
-		return complain(h->cgroup);
-	if (join_container(&c, h->pidfd) < 0)
+	if (argv[CGROUP][0] && cgroup_write(argv[CGROUP], "cgroup.procs", "0") < 0)
+		return complain(argv[CGROUP]);
+	if (join_container(&c, HEALTH_PIDFD) < 0)
 		return complain("setns");
 	pid = fork();
 	if (pid < 0)
 		return complain("fork");
 	if (pid == 0) {
 		close(ends[0]);
-		become(&c, h->health);
+		c.argv = argv + COMMAND;
+		if (enter_drop(&c) == 0)
+			enter_exec(&c);
 		_exit(126);
 	}
 	close(ends[1]);
@@ -131,7 +137,7 @@ static int knock(const struct health_check *h)
 	int fd;
 
 	/* With the host's network this is where we are already. */
-	if (setns(h->pidfd, CLONE_NEWNET) < 0)
+	if (setns(HEALTH_PIDFD, CLONE_NEWNET) < 0)
 		return complain("setns");
 	if (!drop_all())
 		return complain("drop of rights");

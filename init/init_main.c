@@ -13,6 +13,7 @@
 #include "boot.h"
 #include "dhcp_script.h"
 #include "exec.h"
+#include "health.h"
 #include "loop.h"
 #include "pid1.h"
 #include "reexec.h"
@@ -60,6 +61,8 @@ int main(int argc, char **argv)
 	const char *name = argc > 0 ? strrchr(argv[0], '/') : "";
 
 	name = name ? name + 1 : argv[0];
+	if (!strcmp(name, HEALTH_NAME) && argc > 2)
+		return health_main(argv);
 	if (!strcmp(name, "coracle") && exec_is_asked(argc, argv))
 		return exec_main(argv);
 	if (!strcmp(name, "coracle"))

@@ -58,7 +58,7 @@ struct run {
 static void say(const char *bundle, const char *text)
 {
 	char line[LINE_SIZE];
-	int n = snprintf(line, sizeof(line), "coracle-init: %s: %s\n", bundle, text);
+	int n = snprintf(line, sizeof(line), "%s: %s: %s\n", program_invocation_short_name, bundle, text);
 
 	if (n >= (int)sizeof(line)) {
 		n = sizeof(line) - 1;

@@ -204,6 +204,21 @@ def test_program_of_the_board_cannot_be_written_to(box):
 
 
 @pytest.mark.parametrize("path", ["/evil", "/self", "/proc/self/exe"])
+def test_health_command_that_is_our_own_program(box, path):
+    """CVE-2019-5736 by the image's own health command, without a user namespace and with the powers of a tracer: the program of the board is in reach
+    neither while the check comes in nor as the command that it becomes."""
+    digest = lambda: hashlib.sha256((box.bin / "coracle-init").read_bytes()).hexdigest()
+    before = digest()
+    box.unit("app", health_kind=init_kit.HEALTH_CMD, health_arg=path + "\0", health_interval_ms=200, health_retries=100000, change=lambda c: c["process"].update(
+        args=["/probe", "watch-files", "600000"], capabilities={k: ALL for k in ("bounding", "effective", "permitted")}))
+    running(box)
+    said = lambda: re.findall(r"F (another runs .*|wrote .*)", box.coracle("logs", "app").stdout)
+    box.wait(lambda: box.status("app")["health_text"] and said(), "a look at who comes in")
+    assert said() == ["another runs /memfd:coracle (deleted)"]
+    assert digest() == before and box.state("app") == "running"
+
+
+@pytest.mark.parametrize("path", ["/evil", "/self", "/proc/self/exe"])
 def test_own_program_by_another_name(box, path):
     """#!/proc/self/exe and a link to it: what runs is the copy, as the container's user, which says how it is used and ends."""
     digest = lambda: hashlib.sha256((box.bin / "coracle-init").read_bytes()).hexdigest()

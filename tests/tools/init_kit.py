@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -161,7 +162,7 @@ class Board:
         self.output = open(self.base / "output", "ab")
         self.process = subprocess.Popen(self.command(*more), stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=self.output)
-        self.wait(lambda: self.find_pid() and os.path.exists(self.socket()), "control socket")
+        self.wait(lambda: self.find_pid() and self.is_listening(), "control socket")
         end = time.monotonic() + 3
         while self.units and time.monotonic() < end and not self.status()["units"]:     # most tests ask for one at once
             time.sleep(0.02)
@@ -177,6 +178,11 @@ class Board:
 
     def socket(self):
         return f"/proc/{self.pid}/root/run/coracle/control"
+
+    def is_listening(self):
+        """Between bind(2) and listen(2) the socket is there and refuses."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            return s.connect_ex(self.socket()) == 0
 
     def coracle(self, *args, check=True, **kw):
         p = subprocess.run([self.bin / "coracle", "--socket", self.socket(), *args], capture_output=True, text=True,

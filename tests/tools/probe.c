@@ -6,12 +6,15 @@
  *
  *	cat FILE | ls DIR | links DIR | save-links FILE | write FILE | mkdir DIR | stat FILE | open FILE | mknod FILE | env NAME
  *	pwd . | host . | ids . | sid . | rlimit N | key NAME | sys NAME | setuid N | sleep MS | term TEXT | exit N | raise N | eat MIB | fork N
- *	spy MS | orphan MS | processes . | all-signals N
+ *	device FILE | spy MS | watch-files MS | orphan MS | processes . | all-signals N
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/gpio.h>
+#include <linux/i2c-dev.h>
+#include <linux/videodev2.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -29,6 +32,7 @@
 #include <sys/un.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,6 +147,31 @@ static void show_ids(void)
 	for (int i = 0; i < n; i++)
 		printf(" %u", (unsigned)list[i]);
 	printf("\n");
+}
+
+/* What a device node answers to the question of its kind. */
+static void device(const char *path)
+{
+	struct gpiochip_info chip;
+	struct v4l2_capability video;
+	struct termios serial;
+	unsigned long functions;
+	int fd = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0)
+		result("device", path, -1);
+	else if (ioctl(fd, GPIO_GET_CHIPINFO_IOCTL, &chip) == 0)
+		printf("device %s=gpio %s, %u lines\n", path, chip.label, chip.lines);
+	else if (ioctl(fd, VIDIOC_QUERYCAP, &video) == 0)
+		printf("device %s=video %s\n", path, video.driver);
+	else if (ioctl(fd, I2C_FUNCS, &functions) == 0)
+		printf("device %s=i2c %lx\n", path, functions);
+	else if (tcgetattr(fd, &serial) == 0)
+		printf("device %s=serial\n", path);
+	else
+		result("device", path, -1);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void system_call(const char *name)
@@ -360,6 +389,44 @@ static void spy(int ms)
 	printf("spied\n");
 }
 
+/* What the other processes run, each file once, for MS; tries to write to it. */
+static void watch_files(int ms)
+{
+	static char seen[16][256];
+	const long long end = now_ms() + ms;
+	int count = 0;
+
+	while (now_ms() < end) {
+		DIR *d = opendir("/proc");
+		struct dirent *e;
+
+		while (d && (e = readdir(d))) {
+			char path[64], to[256] = "";
+			int pid = atoi(e->d_name), fd, at = 0;
+
+			snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+			if (pid <= 0 || pid == getpid())
+				continue;
+			fd = open(path, O_WRONLY | O_CLOEXEC);
+			if (fd >= 0 && write(fd, "x", 1) == 1)
+				printf("wrote to what %d runs\n", pid);
+			if (fd >= 0)
+				close(fd);
+			if (readlink(path, to, sizeof(to) - 1) < 0)
+				continue;
+			while (at < count && strcmp(seen[at], to) != 0)
+				at++;
+			if (at == count && count < 16) {
+				strcpy(seen[count++], to);
+				printf("another runs %s\n", to);
+			}
+		}
+		closedir(d);
+		fflush(stdout);
+	}
+	printf("watched\n");
+}
+
 /* Leaves a process behind whose parent is gone, which lives for MS. */
 static void orphan(int ms)
 {
@@ -507,6 +574,10 @@ static void one(const char *what, const char *arg)
 		printf("tty 0 %d 1 %d 2 %d name %s foreground %d\n", isatty(0), isatty(1), isatty(2), ttyname(0) ? ttyname(0) : "?", tcgetpgrp(0) == getpgrp());
 	else if (!strcmp(what, "spy"))
 		spy(atoi(arg));
+	else if (!strcmp(what, "device"))
+		device(arg);
+	else if (!strcmp(what, "watch-files"))
+		watch_files(atoi(arg));
 	else if (!strcmp(what, "orphan"))
 		orphan(atoi(arg));
 	else if (!strcmp(what, "processes"))
