@@ -59,7 +59,7 @@ static int check_is_cgroup(int dir)
 /* One write per controller: the kernel refuses all of them where it lacks one. */
 static void delegate(int dir)
 {
-	static const char *const controllers[] = { "+memory", "+pids", "+cpu", "+io" };
+	static const char *const controllers[] = { "+memory", "+pids", "+cpu", "+io", "+cpuset", "+hugetlb" };
 
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
 		write_at(dir, "cgroup.subtree_control", controllers[i]);
