@@ -95,5 +95,6 @@ void start_text(const struct start_report *r, char *out, size_t size)
 	if (r->error == 0)
 		snprintf(out, size, "%s: %s", r->step, r->object);
 	else
-		snprintf(out, size, "%s %s: %s", r->step, r->object, strerror(r->error));
+		snprintf(out, size, "%s %s: %s%s", r->step, r->object, strerror(r->error),
+			r->error == ENOEXEC ? ": no program of this processor's architecture" : "");
 }

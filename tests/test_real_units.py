@@ -58,3 +58,17 @@ def test_a_unit_file_gets_what_it_asks_for(unit):
     assert re.fullmatch(r"pid inside uid 0 caps 0{16} seccomp 2 nnp 1", b.status("ready")["health_text"]), b.status("ready")
     assert b.status("off")["health"] == ""
     assert b.status("ready")["version"] == "2.7.1-rc?[31m"
+
+
+def test_what_cannot_be_started_says_why_in_status(unit):
+    """Users that overflow, users and groups that do not exist, a missing program: the unit's own line names it."""
+    b, want = unit.board, {
+        "over": ("User=4294967296", "4294967296"), "minus": ("User=4294967295", "4294967295"), "nobody": ("User=nosuch", "nosuch"),
+        "group": ("User=1000\nGroup=nosuch", "nosuch"), "more": ("GroupAdd=nosuch", "nosuch"), "program": ("Entrypoint=/nosuch", "exec /nosuch: No such file")}
+    for name, (container, _) in want.items():
+        unit(name, "quiet", container)
+    b.conf(data_dir=str(b.data), console="none", hostname="bench", units=str(b.etc / "units"), userns_host=" ".join(want))
+    b.start()
+    for name, (_, why) in want.items():
+        b.wait(lambda: why in b.status(name)["reason"] + b.status(name).get("error", ""), name, 120)
+        assert b.state(name) != "running", name

@@ -69,7 +69,13 @@ def test_wrong_format_is_126(kit):
     (b / "rootfs/etc/prog").chmod(0o755)
     c = kit.config()
     c["process"]["args"] = ["/etc/prog"]
-    assert kit.run(b, c).returncode == 126
+    p = kit.run(b, c)
+    assert p.returncode == 126 and "exec /etc/prog: Exec format error: no program of this processor's architecture" in p.stderr
+    foreign = bytearray(kit.probe.read_bytes())
+    foreign[18:20] = b"\xf3\0"      # e_machine: RISC-V
+    (b / "rootfs/etc/prog").write_bytes(foreign)
+    p = kit.run(b, c)
+    assert p.returncode == 126 and "exec /etc/prog: Exec format error: no program of this processor's architecture" in p.stderr
 
 
 def test_ours_is_125_and_says_step_object_reason(kit):
