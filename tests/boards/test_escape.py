@@ -39,16 +39,27 @@ CANARIES = ("cat /proc/self/status cat /proc/self/uid_map ids . sid . ls /proc w
             "cat /proc/keys ls /data ls /run echo done sleep 100000000")
 
 
-def test_canaries(boot, hostile, unit_text):
+# A second serial line, and the node it becomes; the ARM boards have GPIO lines of their own (PL061).
+SERIAL = {"x86_64": (("-serial", "null"), "/dev/ttyS1"), "aarch64": (("-chardev", "null,id=c1", "-device", "pci-serial,chardev=c1"), "/dev/ttyS0")}
+SERIAL["armv7"] = SERIAL["aarch64"]
+
+
+def test_canaries(boot, board_name, hostile, unit_text):
+    about = board_kit.pack.settings(board_name)
+    more, serial = SERIAL[about["TARGET"]]
+    conf = (board_kit.pack.BOARDS / board_name / "board.conf").read_text() + "exec=yes\n"
+    ports = ("AddDevice=%s:/dev/serial\nAddDevice=-/dev/gpiochip0:/dev/gpio\nExec=device /dev/serial device /dev/gpio "
+             "echo done sleep 100000000" % serial)
     both = "\nAddDevice=/dev/vda:/dev/disk:r\nAddCapability=CAP_DAC_OVERRIDE\nExec=read /dev/disk open /dev/disk write /dev/disk echo done sleep 100000000"
-    board = boot(units={
+    board = boot(more=more, conf=conf, units={
         "escape.container": unit_text("Exec=" + CANARIES, name="escape"),
         "other.container": unit_text("Exec=cat /proc/self/uid_map echo done sleep 100000000", name="escape"),
         "device.container": unit_text(both, name="escape"),
+        "ports.container": unit_text(ports, name="escape"),
         "cwd.container": unit_text("WorkingDir=/work\nExec=pwd .", name="escape"),
         "twisted.container": unit_text("Exec=pwd .", name="twisted"),
     })
-    for name in ("escape", "other", "device"):
+    for name in ("escape", "other", "device", "ports"):
         board.wait_unit(name, "running", timeout=150)
         board.wait_says("logs %s" % name, r"stdout F done")
     said = lambda name: re.sub(r"^\S+ std(?:out|err) F ", "", board.say("logs %s -n 200" % name), flags=re.M)
@@ -73,8 +84,50 @@ def test_canaries(boot, hostile, unit_text):
     # The rule, not the node's mode: root of the namespace passes that.
     device = said("device")
     assert "read /dev/disk=0" in device and "open /dev/disk!EPERM" in device and "write /dev/disk!EPERM" in device, device
+    ports = said("ports")
+    assert "device /dev/serial=serial" in ports, ports
+    if about["TARGET"] == "x86_64":
+        assert "device /dev/gpio!ENOENT" in ports, ports
+    else:
+        assert re.search(r"^device /dev/gpio=gpio .*, 8 lines$", ports, re.M), ports
+    # Short lines: what the prompt draws anew is no echo.
+    command = "".join(board.say("exec escape -- /probe " + words) for words in (
+        "cat /proc/self/status", "cat /proc/self/uid_map ids . sys mount", "cat /proc/self/cgroup processes .", "write /sys/fs/cgroup/cgroup.procs"))
+    fields = dict(line.split(":\t", 1) for line in command.splitlines() if ":\t" in line)
+    assert {k: fields[k] for k in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "Seccomp_filters")} == {
+        k: status[k] for k in ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "Seccomp_filters")}, command
+    assert re.search(r"^ +0 +%s +65536$" % re.findall(r"^ +0 +(\d+) +65536", out, re.M)[0], command, re.M), command
+    assert "\n0::/\n" in command and "ids=0:0" in command and "sys mount!EPERM" in command, command
+    assert re.search(r"^write /sys/fs/cgroup/cgroup.procs!E(ROFS|ACCES)", command, re.M) and len(re.findall(r"^process ", command, re.M)) == 2, command
     for name, why in (("cwd", "cwd /work"), ("twisted", "symlink")):
         assert why in board.wait_unit(name, "backoff", timeout=120)["reason"]
         assert "pwd=" not in said(name)
     assert board.unit("escape")["state"] == "running"
+    assert board.poweroff() == 0
+
+
+@pytest.mark.full
+def test_bus_and_camera(boot, board_name, hostile, unit_text, monkeypatch):
+    """I2C (the SMBus controller that QEMU's q35 has) and video (vivid), for which the board needs Debian's other kernel: nodes, names and rules as AddDevice=
+    says, and nothing of them in the unit beside."""
+    if board_name != "qemu-x86_64":
+        pytest.skip("skip: only QEMU's q35 has an I2C controller")
+    about = dict(board_kit.pack.settings(board_name), KERNEL="trixie amd64 linux-image-amd64")
+    monkeypatch.setattr(board_kit.pack, "settings", lambda name: about)
+    owned = "User=1000\nAddDevice=/dev/i2c-0:/dev/bus:%s\nAddDevice=/dev/video0:/dev/camera:%s\nExec=device /dev/bus device /dev/camera open /dev/bus read /dev/bus " \
+            "stat /dev/camera echo done sleep 100000000"
+    board = boot(modules=("ext4", "i2c-i801", "i2c-dev", "vivid"), units={
+        "ports.container": unit_text(owned % ("rw", "rw"), name="escape"),
+        "reader.container": unit_text(owned % ("r", "rw"), name="escape"),
+        "other.container": unit_text("Exec=ls /dev echo done sleep 100000000", name="escape")})
+    said = {}
+    for name in ("ports", "reader", "other"):
+        board.wait_unit(name, "running", timeout=150)
+        board.wait_says("logs %s" % name, r"stdout F done")
+        said[name] = board.say("logs %s -n 200" % name)
+    assert re.search(r"F device /dev/bus=i2c [0-9a-f]+", said["ports"]) and "F device /dev/camera=video vivid" in said["ports"], said["ports"]
+    assert "F stat /dev/camera=20600 1000:" in said["ports"], said["ports"]
+    assert "F open /dev/bus=0" in said["ports"] and "F open /dev/bus!EACCES" in said["reader"], said
+    assert "device /dev/camera=video vivid" in said["reader"], said
+    assert "i2c" not in said["other"] and "video" not in said["other"], said["other"]
     assert board.poweroff() == 0
