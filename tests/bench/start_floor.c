@@ -28,7 +28,9 @@
 
 int unshare(int flags);
 
-#define MUST(call) do { if ((call) < 0) { perror(#call); _exit(125); } } while (0)
+#define MUST(call) ({ long r_ = (call); if (r_ < 0) { perror(#call); _exit(125); } (int)r_; })
+
+#include "start_floor_cgroup.h"
 
 static const char *const masked[] = {
 	"proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/timer_list",
@@ -67,7 +69,10 @@ static void make_mounts(void)
 	MUST(mount("shm", "dev/shm", "tmpfs", strict, "mode=1777,size=65536k"));
 	MUST(mount("mqueue", "dev/mqueue", "mqueue", strict, NULL));
 	MUST(mount("sysfs", "sys", "sysfs", strict | MS_RDONLY, NULL));
-	MUST(mount("cgroup", "sys/fs/cgroup", "tmpfs", strict | MS_RDONLY, "mode=555,size=4k,nr_inodes=2"));
+	if (cgroup_fd >= 0)
+		MUST(mount("cgroup", "sys/fs/cgroup", "cgroup2", strict | MS_RDONLY, NULL));
+	else
+		MUST(mount("cgroup", "sys/fs/cgroup", "tmpfs", strict | MS_RDONLY, "mode=555,size=4k,nr_inodes=2"));
 	for (size_t i = 0; i < sizeof(readonly) / sizeof(readonly[0]); i++) {
 		if (mount(readonly[i], readonly[i], NULL, MS_BIND | MS_REC, NULL) < 0)
 			continue;
@@ -135,10 +140,13 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
+	cgroup_begin();
+	cgroup_clone(&a);
 	pid = syscall(SYS_clone3, &a, sizeof(a));
 	if (pid == 0)
 		child(argv[1], argv + 2);
 	if (pid < 0 || waitpid((pid_t)pid, &status, 0) < 0)
 		return 125;
+	cgroup_end();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

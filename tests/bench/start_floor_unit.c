@@ -33,9 +33,12 @@
 
 int unshare(int flags);
 int clone(int (*main)(void *), void *stack, int flags, void *arg, ...);
+int mount(const char *from, const char *to, const char *type, unsigned long flags, const void *data);
 int setgroups(size_t count, const gid_t *list);
 
 #define MUST(call) ({ long r_ = (call); if (r_ < 0) { perror(#call); _exit(125); } (int)r_; })
+
+#include "start_floor_cgroup.h"
 
 enum { LAYERS = 5, STRICT = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV };
 
@@ -105,22 +108,62 @@ static int make_userns(const char *map)
 	return fd;
 }
 
-static int make_root(const char *store, int userns)
+static int make_layer(const char *store, int i, int userns)
 {
-	int fs = MUST(syscall(SYS_fsopen, "overlay", 1)), layer[LAYERS], fd;
+	struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .userns_fd = (uint64_t)userns, .propagation = 1 << 18 };
+	char path[4096];
+	int fd;
 
-	for (int i = 0; i < LAYERS; i++) {
-		struct mount_attr a = { .attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .userns_fd = (uint64_t)userns, .propagation = 1 << 18 };
-		char path[4096];
+	snprintf(path, sizeof(path), "%s/layers/l%d", store, i);
+	fd = MUST(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	MUST(syscall(SYS_mount_setattr, fd, "", 0x1000, &a, sizeof(a)));
+	return fd;
+}
 
-		snprintf(path, sizeof(path), "%s/layers/l%d", store, i);
-		layer[i] = MUST(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-		MUST(syscall(SYS_mount_setattr, layer[i], "", 0x1000, &a, sizeof(a)));
+/* From kernel 6.15. */
+static int make_root_by_fd(const int layer[LAYERS])
+{
+	int fs = MUST(syscall(SYS_fsopen, "overlay", 1)), fd;
+
+	for (int i = 0; i < LAYERS; i++)
 		MUST(syscall(SYS_fsconfig, fs, FSCONFIG_SET_FD, "lowerdir+", NULL, layer[i]));
-	}
 	MUST(syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
 	fd = MUST(syscall(SYS_fsmount, fs, 1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV));
 	close(fs);
+	return fd;
+}
+
+/* Before it layers have to be attached somewhere, in a mount namespace of this process's own. */
+static int make_root_by_name(const int layer[LAYERS])
+{
+	char name[] = "0";
+	int tmpfs, fd;
+
+	MUST(unshare(CLONE_NEWNS));
+	MUST(mount(NULL, "/", NULL, 1 << 19 | 1 << 14, NULL));		/* MS_SLAVE, MS_REC */
+	tmpfs = fs_new("tmpfs", NULL, 0);
+	put(tmpfs, AT_FDCWD, "/tmp");
+	for (int i = 0; i < LAYERS; i++, name[0]++) {
+		MUST(mkdirat(tmpfs, name, 0700));
+		put(layer[i], tmpfs, name);
+	}
+	MUST(fchdir(tmpfs));
+	MUST(mkdir("r", 0700));
+	MUST(mount("overlay", "r", "overlay", 1 | 4, "lowerdir=0:1:2:3:4"));	/* MS_RDONLY, MS_NODEV */
+	fd = MUST(syscall(SYS_open_tree, AT_FDCWD, "r", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	MUST(syscall(SYS_umount2, ".", 2));
+	close(tmpfs);
+	MUST(chdir("/"));
+	return fd;
+}
+
+static int make_root(const char *store, int userns)
+{
+	int layer[LAYERS], fd;
+
+	for (int i = 0; i < LAYERS; i++)
+		layer[i] = make_layer(store, i, userns);
+	fd = getenv("FLOOR_BY_NAME") ? make_root_by_name(layer) : make_root_by_fd(layer);
 	for (int i = 0; i < LAYERS; i++)
 		close(layer[i]);
 	return fd;
@@ -162,7 +205,7 @@ static void make_mounts(int root, int dev)
 	put(fs_new("tmpfs", shm, STRICT), root, "dev/shm");
 	put(fs_new("mqueue", NULL, STRICT), root, "dev/mqueue");
 	put(fs_new("sysfs", NULL, STRICT | MOUNT_ATTR_RDONLY), root, "sys");
-	put(fs_new("tmpfs", small, STRICT | MOUNT_ATTR_RDONLY), root, "sys/fs/cgroup");
+	put(cgroup_fd >= 0 ? fs_new("cgroup2", NULL, STRICT | MOUNT_ATTR_RDONLY) : fs_new("tmpfs", small, STRICT | MOUNT_ATTR_RDONLY), root, "sys/fs/cgroup");
 	for (size_t i = 0; i < sizeof(readonly) / sizeof(readonly[0]); i++) {
 		int fd = (int)syscall(SYS_open_tree, root, readonly[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | 0x8000);
 
@@ -221,6 +264,8 @@ static void child(int go, int root, int dev, char **argv)
 	MUST(ioctl(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), SIOCSIFFLAGS, &lo));
 	MUST(sethostname("boxed", 5));
 	setsid();
+	if (cgroup_fd >= 0)
+		MUST(unshare(CLONE_NEWCGROUP));
 	make_mounts(root, dev);
 	MUST(fchdir(root));
 	MUST(syscall(SYS_pivot_root, ".", "."));
@@ -251,6 +296,8 @@ int main(int argc, char **argv)
 	root = make_root(argv[1], userns);
 	dev = make_dev(first);
 	MUST(pipe2(go, O_CLOEXEC));
+	cgroup_begin();
+	cgroup_clone(&a);
 	pid = syscall(SYS_clone3, &a, sizeof(a));
 	if (pid == 0)
 		child(go[0], root, dev, argv + 4);
@@ -260,5 +307,6 @@ int main(int argc, char **argv)
 	MUST(write(go[1], "g", 1));
 	if (waitpid((pid_t)pid, &status, 0) < 0)
 		return 125;
+	cgroup_end();
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -88,6 +88,12 @@ def seccomp_of(record):
     return record[at:at + 8 * count]
 
 
+def device_program_of(record):
+    """The bytes of the BPF program of the device rules in a record."""
+    at, count = struct.unpack_from("<II", record, HEAD_SIZE - 40)
+    return record[at:at + 8 * count]
+
+
 def mount(rec, m):
     attr_set = attr_clear = bind = 0
     data = []
