@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "config.h"
 #include "file.h"
@@ -117,6 +118,24 @@ static void take_range(const char *text, struct net_head *h)
 	h->range_total = total;
 }
 
+/* RFC 9110, 5.6.7, IMF-fixdate; senders must not use the two older forms. -1: not understood. */
+static int64_t date_of(const char *text)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct tm t = { .tm_mday = 0 };
+	char month[4] = "";
+	const char *at;
+
+	if (sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &t.tm_mday, month, &t.tm_year, &t.tm_hour, &t.tm_min, &t.tm_sec) != 6)
+		return -1;
+	at = strstr(months, month);
+	if (!at || (at - months) % 3)
+		return -1;
+	t.tm_mon = (int)(at - months) / 3;
+	t.tm_year -= 1900;
+	return timegm(&t);
+}
+
 static size_t on_header(char *at, size_t one, size_t len, void *data)
 {
 	struct exchange *x = data;
@@ -126,7 +145,7 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 	if (x->header_bytes > CONFIG_HEADERS_MAX)
 		return 0;
 	if (len > 9 && memcmp(at, "HTTP/", 5) == 0) {	/* a new answer: 100-continue came before */
-		x->head = (struct net_head){ .content_length = -1, .range_first = -1, .range_total = -1, .tls_minor = x->head.tls_minor };
+		x->head = (struct net_head){ .content_length = -1, .range_first = -1, .range_total = -1, .date_s = -1, .tls_minor = x->head.tls_minor };
 		x->head.status = (uint32_t)atoi(memchr(at, ' ', len) ? (char *)memchr(at, ' ', len) + 1 : "0");
 	}
 	take_header(at, len, "content-type:", x->head.content_type, sizeof(x->head.content_type));
@@ -141,6 +160,10 @@ static size_t on_header(char *at, size_t one, size_t len, void *data)
 	take_header(at, len, "content-range:", value, sizeof(value));
 	if (value[0])
 		take_range(value, &x->head);
+	value[0] = '\0';
+	take_header(at, len, "date:", value, sizeof(value));
+	if (value[0])
+		x->head.date_s = date_of(value);
 	value[0] = '\0';
 	take_header(at, len, "retry-after:", value, sizeof(value));
 	if (value[0] >= '0' && value[0] <= '9')	/* a date says nothing to a board whose clock may be off */

@@ -44,6 +44,7 @@ struct net_head {
 	int64_t content_length;	/* -1: not said */
 	int64_t range_first;	/* of the one Content-Range; -1: none, -2: more than one or not understood */
 	int64_t range_total;	/* -1: not said */
+	int64_t date_s;		/* Date; -1: not said, or not understood */
 	uint32_t retry_after_s;	/* 0: not said */
 	uint32_t pad;
 	char content_type[128];

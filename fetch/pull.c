@@ -125,8 +125,8 @@ static int pull(struct pull *p, struct err *e)
 	r = find_image(&p->found, e);
 	if (r < 0)
 		return r;
-	/* The registry's certificate was valid at this time. That it cannot be kept is no reason to pull nothing. */
-	if (p->ref.transport == REF_DOCKER && clock_save(store_fd(p->store), &late) < 0)
+	/* That the time cannot be kept is no reason to pull nothing. */
+	if (p->ref.transport == REF_DOCKER && registry_confirms_time(p->registry) && clock_save(store_fd(p->store), &late) < 0)
 		fprintf(stderr, "coracle-fetch: the time is not kept: %s\n", late.text);
 	r = consider(p, e);
 	if (r < 0 || p->is_known || p->o.is_dry)

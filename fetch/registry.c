@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "config.h"
 #include "endpoint.h"
@@ -24,6 +25,7 @@ struct registry {
 	struct access access;
 	struct ref ref;
 	int count;
+	bool confirms_time;
 	struct endpoint endpoint[CONFIG_MIRRORS_MAX + 1];
 };
 
@@ -147,6 +149,8 @@ static int get_from(struct registry *r, struct endpoint *p, const char *path, co
 		code = endpoint_get(p, &r->access, path, accept, b, head, e);
 		if (code == 0)
 			code = judge_status(r, p, path, head, e);
+		if (code == 0)
+			r->confirms_time |= time(NULL) <= head->date_s + CONFIG_CLOCK_AGREE_S;
 		if (b->is_head && head->status >= 400)	/* some know no HEAD: the caller may GET */
 			return code == -ECONNABORTED ? err_set(e, -EPROTO, "%s answers %u to HEAD", p->name.host, head->status) : code;
 		if (code != -ECONNABORTED || b->was_refused || (b->at != start && !may_resume))
@@ -194,6 +198,11 @@ static int get(struct registry *r, const char *path, const char *accept, struct 
 			say(r, "%s; going on to the next place", mine.text);
 	}
 	return err_set(e, code, "%s", mine.text);
+}
+
+bool registry_confirms_time(const struct registry *r)
+{
+	return r->confirms_time;
 }
 
 int registry_get(struct registry *r, const char *path, const char *accept, struct body *b, struct net_head *head, struct err *e)

@@ -27,6 +27,10 @@ int registry_get_bytes(struct registry *r, const char *path, const char *accept,
  * not take the question. */
 int registry_head(struct registry *r, const char *path, const char *accept, struct digest *out, struct err *e);
 
+/* Did an answer, under a certificate that is valid at the clock's time, say a Date that is no more than CONFIG_CLOCK_AGREE_S before it? A clock that is
+ * behind the peer's does no harm where it is kept: the kept time is only a floor. */
+bool registry_confirms_time(const struct registry *r);
+
 /* The path (below /v2/<repo>/) of the next page that HEAD links to, into PATH: "" where there is none or it does not lie below BELOW. */
 void registry_next_page(const struct registry *r, const struct net_head *head, const char *below, char *path, size_t size);
 

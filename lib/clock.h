@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The last time that a peer confirmed, for boards whose own clock forgets it. The file state/clock of the store, seconds since
- * 1970 in decimal: written when a TLS certificate was valid at the clock's time, so a clock that is wrong is not kept; read when
- * the data partition is mounted, where the clock is never set back. Blocks on the disk.
+ * 1970 in decimal: written when a time server confirmed the clock's time, or a registry did, whose certificate was valid at it and whose answer's Date was no
+ * earlier, so a clock that is ahead is not kept; read when the data partition is mounted, where the clock is never set back. Blocks on the disk.
  */
 #ifndef CORACLE_CLOCK_H
 #define CORACLE_CLOCK_H

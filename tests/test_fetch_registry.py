@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What registries do: tokens, log-ins, redirects, client certificates, mirrors, proxies, IPv6, being busy; by a real docker-registry where it can play
 it, by a server of ours where it cannot. Also image layouts, which answer the same questions from a stick. docs/registries.md is the table of it."""
-import base64, json, os, pathlib, re, shutil, socket, subprocess, types
+import base64, json, os, pathlib, re, shutil, socket, subprocess, time, types
 import pytest
 import images, keys
 import registry as registry_kit
@@ -687,6 +687,25 @@ def test_config_that_does_not_fit(pull, liars, workdir, twist, word):
     digest = images.make_image(layout, [[images.entry("a", b"a")], [images.entry("b", b"b")]], twist=twist)
     serve(one, types.SimpleNamespace(layout=layout, digest=digest))
     assert word in pull(one.host, "--platform", "linux/amd64", ok=False).err
+
+
+def http_date(seconds):
+    return time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(seconds))
+
+
+@pytest.mark.parametrize("away_s,is_kept", [(0, True), (-300, True), (-1200, False), (-10 * 365 * 86400, False), (86400, True), (None, False), ("soon", False)])
+def test_a_time_that_the_registry_contradicts_is_not_kept(image, pull, liars, store, away_s, is_kept):
+    """A certificate may be valid for a hundred years: that it is valid now confirms a clock only where the answer's Date is no earlier than that clock."""
+    one = liars()
+    date = None if away_s is None else away_s if away_s == "soon" else http_date(time.time() + away_s)
+    for path, (status, headers, body) in list(one.lies.items()):
+        one.lies[path] = (status, dict(headers, Date=date), body)
+    before = int(time.time())
+    pull(one.host)
+    kept = store / "state/clock"
+    assert kept.exists() == is_kept
+    if is_kept:     # the clock's own time, not the registry's
+        assert before <= int(kept.read_text()) <= time.time()
 
 
 def test_the_pages_name_tests_that_are_there():

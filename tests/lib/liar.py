@@ -37,9 +37,12 @@ class Liar:
                 self.say(status, dict(digest, **headers), b"")
 
             def say(self, status, headers, body):
-                self.send_response(status)
+                if "Date" in headers:     # None: says none
+                    self.send_response_only(status)
+                else:
+                    self.send_response(status)
                 for name, value in dict({"Content-Length": str(len(body))}, **headers).items():
-                    for one in value if isinstance(value, list) else [value]:
+                    for one in value if isinstance(value, list) else [value] * (value is not None):
                         self.send_header(name, one)
                 self.end_headers()
                 self.wfile.write(body)
