@@ -7,44 +7,11 @@
 #include "filter.h"
 #include "unpack.h"
 
-/* One idea, another number per architecture. */
-#ifdef SYS_newfstatat
-#define SYS_newfstatat_or_64 SYS_newfstatat
-#else
-#define SYS_newfstatat_or_64 SYS_fstatat64
-#endif
-#ifdef SYS_fchown32
-#define SYS_fchown_any SYS_fchown32
-#else
-#define SYS_fchown_any SYS_fchown
-#endif
-/* musl on 32-bit targets: the old call for times that fit it, else the new one. */
-#ifdef SYS_utimensat_time64
-#define SYS_utimensat_any SYS_utimensat_time64
-#else
-#define SYS_utimensat_any SYS_utimensat
-#endif
-#ifdef SYS_ftruncate64
-#define SYS_ftruncate_any SYS_ftruncate64
-#else
-#define SYS_ftruncate_any SYS_ftruncate
-#endif
-#ifdef SYS_fcntl64
-#define SYS_fcntl_any SYS_fcntl64
-#else
-#define SYS_fcntl_any SYS_fcntl
-#endif
-#ifdef SYS__llseek
-#define SYS_lseek_any SYS__llseek
-#else
-#define SYS_lseek_any SYS_lseek
-#endif
-
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN,
 	FILTER_START,
 	FILTER_REFUSE_NR(SYS_prctl, EPERM), /* libcap asks for the bounding set as it comes up */
-	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(newfstatat_or_64),
+	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(fstatat_any),
 	FILTER_ALLOW(readlinkat), FILTER_ALLOW(mkdirat), FILTER_ALLOW(mknodat), FILTER_ALLOW(symlinkat), FILTER_ALLOW(linkat),
 	FILTER_ALLOW(unlinkat), FILTER_ALLOW(fchownat), FILTER_ALLOW(fchown_any), FILTER_ALLOW(fchmod), FILTER_ALLOW(fchmodat),
 	FILTER_ALLOW(utimensat), FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),

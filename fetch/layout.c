@@ -282,14 +282,6 @@ int layout_main(void)
 	return 0;
 }
 
-#ifdef SYS_fstatat64
-#define SYS_fstatat_any SYS_fstatat64
-#elif defined(SYS_newfstatat)
-#define SYS_fstatat_any SYS_newfstatat
-#else
-#define SYS_fstatat_any SYS_fstatat
-#endif
-
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN, FILTER_START,
 	FILTER_ALLOW(openat2), FILTER_ALLOW(pread64), FILTER_ALLOW(dup), FILTER_ALLOW(statx), FILTER_ALLOW(fstatat_any),

@@ -325,31 +325,12 @@ int net_main(void)
 	return 0;
 }
 
-#ifdef SYS_ppoll_time64
-#define SYS_ppoll_any SYS_ppoll_time64
-#else
-#define SYS_ppoll_any SYS_ppoll
-#endif
-#ifdef SYS_getuid32
-#define SYS_getuid_any SYS_getuid32
-#define SYS_geteuid_any SYS_geteuid32
-#else
-#define SYS_getuid_any SYS_getuid
-#define SYS_geteuid_any SYS_geteuid
-#endif
-
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN, FILTER_START,
 	/* Libraries look for configuration files and time zones; there are none, and none may be opened. */
-#ifdef SYS_open
-	FILTER_REFUSE_NR(SYS_open, ENOENT),
-#endif
-	FILTER_REFUSE_NR(SYS_openat, ENOENT),
+	FILTER_REFUSE_OPEN,
 	FILTER_ALLOW(sendto), FILTER_ALLOW(recvfrom), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvmsg), FILTER_ALLOW(shutdown),
-#ifdef SYS_poll
-	FILTER_ALLOW(poll),
-#endif
-	FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
+	FILTER_POLL, FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getsockname),
 	FILTER_ALLOW(getpeername), FILTER_ALLOW(getrandom), FILTER_ALLOW(pipe2), FILTER_ALLOW(eventfd2), FILTER_ALLOW(getpid),
 	FILTER_ALLOW(getuid_any), FILTER_ALLOW(geteuid_any), FILTER_ALLOW(gettimeofday_old), FILTER_ALLOW(prlimit64), FILTER_ALLOW(socketpair),
 	FILTER_END,

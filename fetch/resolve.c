@@ -32,27 +32,10 @@ int resolve_main(const char *server, const char *port)
 	return file_write_all(1, &out, sizeof(out)) < 0;
 }
 
-#ifdef SYS_ppoll_time64
-#define SYS_ppoll_any SYS_ppoll_time64
-#else
-#define SYS_ppoll_any SYS_ppoll
-#endif
-#ifdef SYS__llseek
-#define SYS_lseek_any SYS__llseek
-#else
-#define SYS_lseek_any SYS_lseek
-#endif
-
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN, FILTER_START,
-#ifdef SYS_open
-	FILTER_ALLOW(open),
-#endif
-#ifdef SYS_poll
-	FILTER_ALLOW(poll),
-#endif
-	FILTER_ALLOW(openat), FILTER_ALLOW(lseek_any), FILTER_ALLOW(socket), FILTER_ALLOW(connect), FILTER_ALLOW(bind),
-	FILTER_ALLOW(sendto), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvfrom), FILTER_ALLOW(recvmsg), FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any),
+	FILTER_OPEN, FILTER_POLL, FILTER_ALLOW(lseek_any), FILTER_ALLOW(socket), FILTER_ALLOW(connect), FILTER_ALLOW(bind),
+	FILTER_ALLOW(sendto), FILTER_ALLOW(sendmsg), FILTER_ALLOW(recvfrom), FILTER_ALLOW(recvmsg),
 	FILTER_ALLOW(getsockname), FILTER_ALLOW(setsockopt), FILTER_ALLOW(getrandom), FILTER_ALLOW(gettimeofday_old),
 	FILTER_END,
 };

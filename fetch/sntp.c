@@ -102,63 +102,18 @@ static void from_leases(char out[LIST_MAX])
 		closedir(dir);
 }
 
-#ifdef SYS_ppoll_time64
-#define SYS_ppoll_any SYS_ppoll_time64
-#define SYS_pselect_any SYS_pselect6_time64
-#define SYS_adjtime_any SYS_clock_adjtime64
-#define SYS_settime_any SYS_clock_settime64
-#define SYS_recvmmsg_any SYS_recvmmsg_time64
-#define SYS_nanosleep_any SYS_clock_nanosleep_time64
-#else
-#define SYS_ppoll_any SYS_ppoll
-#define SYS_pselect_any SYS_pselect6
-#define SYS_adjtime_any SYS_clock_adjtime
-#define SYS_settime_any SYS_clock_settime
-#define SYS_recvmmsg_any SYS_recvmmsg
-#define SYS_nanosleep_any SYS_clock_nanosleep
-#endif
-#ifdef SYS_settimeofday_time32
-#define SYS_settimeofday_old SYS_settimeofday_time32
-#define SYS_gettimeofday_any SYS_gettimeofday_time32
-#else
-#define SYS_settimeofday_old SYS_settimeofday
-#define SYS_gettimeofday_any SYS_gettimeofday
-#endif
-#ifdef SYS_getuid32
-#define SYS_getuid_any SYS_getuid32
-#define SYS_geteuid_any SYS_geteuid32
-#define SYS_getgid_any SYS_getgid32
-#define SYS_getegid_any SYS_getegid32
-#else
-#define SYS_getuid_any SYS_getuid
-#define SYS_geteuid_any SYS_geteuid
-#define SYS_getgid_any SYS_getgid
-#define SYS_getegid_any SYS_getegid
-#endif
-#ifdef SYS__llseek
-#define SYS_lseek_any SYS__llseek
-#else
-#define SYS_lseek_any SYS_lseek
-#endif
-
 static const struct sock_filter filter[] = {
 	FILTER_BEGIN, FILTER_START,
-#ifdef SYS_open
-	FILTER_ALLOW(open),
-#endif
-#ifdef SYS_poll
-	FILTER_ALLOW(poll),
-#endif
 #ifdef SYS_select
 	FILTER_ALLOW(select),
 #endif
 #ifdef SYS__newselect
 	FILTER_ALLOW(_newselect),
 #endif
-	FILTER_ALLOW(openat), FILTER_ALLOW(lseek_any), FILTER_ALLOW(socket), FILTER_ALLOW(connect), FILTER_ALLOW(bind), FILTER_ALLOW(sendto),
+	FILTER_OPEN, FILTER_POLL, FILTER_ALLOW(lseek_any), FILTER_ALLOW(socket), FILTER_ALLOW(connect), FILTER_ALLOW(bind), FILTER_ALLOW(sendto),
 	FILTER_ALLOW(sendmsg), FILTER_ALLOW(sendmmsg), FILTER_ALLOW(recvfrom), FILTER_ALLOW(recvmsg), FILTER_ALLOW(recvmmsg_any),
-	FILTER_ALLOW(getsockname), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt), FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any),
-	FILTER_ALLOW(pselect_any), FILTER_ALLOW(getrandom), FILTER_ALLOW(gettimeofday_any), FILTER_ALLOW(nanosleep_any),
+	FILTER_ALLOW(getsockname), FILTER_ALLOW(getsockopt), FILTER_ALLOW(setsockopt),
+	FILTER_ALLOW(pselect_any), FILTER_ALLOW(getrandom), FILTER_ALLOW(gettimeofday_old), FILTER_ALLOW(nanosleep_any),
 	FILTER_ALLOW(adjtime_any), FILTER_ALLOW(adjtimex), FILTER_ALLOW(settime_any), FILTER_ALLOW(settimeofday_old), FILTER_ALLOW(getuid_any), FILTER_ALLOW(geteuid_any),
 	FILTER_ALLOW(getgid_any), FILTER_ALLOW(getegid_any), FILTER_ALLOW(getpid), FILTER_ALLOW(umask), FILTER_ALLOW(uname), FILTER_ALLOW(prlimit64),
 	/* A program of others: what it can do without it is denied, not killed for. */

@@ -51,13 +51,64 @@
 	FILTER_ALLOW(mmap2), FILTER_ALLOW(fstat64), FILTER_ALLOW(statx) /* musl's fstat */, FILTER_ALLOW(clock_gettime64), \
 	FILTER_ALLOW(fcntl64), FILTER_ALLOW(futex_time64)
 #endif
-/* 32-bit targets: musl calls the time64 form and falls back to the old one, which it names with 32 behind. */
+/* One idea, other names: *_any is what this target's C library calls. 32-bit targets have calls with 64-bit times, sizes and 32-bit ids beside the old ones. */
+#ifdef SYS_ppoll_time64
+#define SYS_ppoll_any SYS_ppoll_time64
+#define SYS_pselect_any SYS_pselect6_time64
+#define SYS_adjtime_any SYS_clock_adjtime64
+#define SYS_settime_any SYS_clock_settime64
+#define SYS_recvmmsg_any SYS_recvmmsg_time64
+#define SYS_nanosleep_any SYS_clock_nanosleep_time64
+#define SYS_utimensat_any SYS_utimensat_time64
+#define SYS_getuid_any SYS_getuid32
+#define SYS_geteuid_any SYS_geteuid32
+#define SYS_getgid_any SYS_getgid32
+#define SYS_getegid_any SYS_getegid32
+#define SYS_fchown_any SYS_fchown32
+#define SYS_ftruncate_any SYS_ftruncate64
+#define SYS_fcntl_any SYS_fcntl64
+#define SYS_lseek_any SYS__llseek
+#define SYS_fstatat_any SYS_fstatat64
+#else
+#define SYS_ppoll_any SYS_ppoll
+#define SYS_pselect_any SYS_pselect6
+#define SYS_adjtime_any SYS_clock_adjtime
+#define SYS_settime_any SYS_clock_settime
+#define SYS_recvmmsg_any SYS_recvmmsg
+#define SYS_nanosleep_any SYS_clock_nanosleep
+#define SYS_utimensat_any SYS_utimensat
+#define SYS_getuid_any SYS_getuid
+#define SYS_geteuid_any SYS_geteuid
+#define SYS_getgid_any SYS_getgid
+#define SYS_getegid_any SYS_getegid
+#define SYS_fchown_any SYS_fchown
+#define SYS_ftruncate_any SYS_ftruncate
+#define SYS_fcntl_any SYS_fcntl
+#define SYS_lseek_any SYS_lseek
+#define SYS_fstatat_any SYS_newfstatat
+#endif
+/* And *_old what it falls back to there, which musl names with 32 behind. */
 #ifdef SYS_clock_gettime32
 #define SYS_clock_gettime_old SYS_clock_gettime32
 #define SYS_gettimeofday_old SYS_gettimeofday_time32
+#define SYS_settimeofday_old SYS_settimeofday_time32
 #else
 #define SYS_clock_gettime_old SYS_clock_gettime
 #define SYS_gettimeofday_old SYS_gettimeofday
+#define SYS_settimeofday_old SYS_settimeofday
+#endif
+/* Calls that newer architectures lack. */
+#ifdef SYS_poll
+#define FILTER_POLL FILTER_ALLOW(poll), FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any)
+#else
+#define FILTER_POLL FILTER_ALLOW(ppoll), FILTER_ALLOW(ppoll_any)
+#endif
+#ifdef SYS_open
+#define FILTER_OPEN FILTER_ALLOW(open), FILTER_ALLOW(openat)
+#define FILTER_REFUSE_OPEN FILTER_REFUSE_NR(SYS_open, ENOENT), FILTER_REFUSE_NR(SYS_openat, ENOENT)
+#else
+#define FILTER_OPEN FILTER_ALLOW(openat)
+#define FILTER_REFUSE_OPEN FILTER_REFUSE_NR(SYS_openat, ENOENT)
 #endif
 #define FILTER_START \
 	FILTER_START_ARCH, FILTER_ALLOW(execveat), FILTER_ALLOW(set_tid_address), FILTER_ALLOW(brk), FILTER_ALLOW(munmap), \
