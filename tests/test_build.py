@@ -26,3 +26,10 @@ def test_init_links_no_tls_json_tar():
     symbols = read("nm", os.path.join(O, "x86_64", "coracle-init.debug"))
     for word in ("mbedtls_", "yyjson_", "archive_read", "curl_", "seccomp_init"):
         assert word not in symbols
+
+
+def test_every_limit_says_why():
+    import kconfiglib
+    conf = kconfiglib.Kconfig("Kconfig")
+    silent = [s.name for s in conf.unique_defined_syms if s.type == kconfiglib.INT and not any(n.help and len(n.help) > 10 for n in s.nodes)]
+    assert len(conf.unique_defined_syms) > 80 and not silent
