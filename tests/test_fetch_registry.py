@@ -390,6 +390,7 @@ def test_mirror_for_digests_alone(image, pull, liars, workdir):
     ("[[registry.mirror]]\n", ":1: table"), ("[[registry]]\nlocation\n", ":2: neither"), ('[[registry]]\nlocation = "x\n', ":2: the value"),
     ('[[registry]]\nlocation = "https://x"\n', ":2: location must be"), ("[[registry]]\nblocked = maybe\n", ":2: the value is neither"),
     ('[[registry]]\n[[registry.mirror]]\npull-from-mirror = "never"\n', ":3: pull-from-mirror must be"),
+    ('[[registry]]\nlocation = "x"\n' + '[[registry.mirror]]\nlocation = "y"\n' * 5, ":11: more than 4 mirrors"),
     ('[[registry]]\nlocation = "localhost"\nblocked = true\n[[registry]]\nprefix = "*.example.com"\nlocation = "y"\n', None),
 ])
 def test_odd_registries_conf(image, pull, liars, workdir, text, word):
@@ -539,6 +540,15 @@ def test_odd_archives(layout, stick, workdir, spoil, word):
     path = pack(layout, workdir / "stick.tar")
     path.write_bytes(spoil(path.read_bytes()))
     assert word in stick("oci-archive:%s:1" % path, False).err
+
+
+def test_archive_of_too_many_blobs(layout, stick, workdir):
+    import tarfile
+    path = pack(layout, workdir / "stick.tar")
+    with tarfile.open(path, "a") as tar:
+        for i in range(1100):
+            tar.addfile(tarfile.TarInfo("blobs/sha256/%064x" % i))
+    assert "more than 1024 blobs" in stick("oci-archive:%s:1" % path, False).err
 
 
 def test_cosign_saves_a_stick(registry, image, stick, workdir):

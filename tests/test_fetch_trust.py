@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The signature matrix: who signed (cosign 2, cosign 3, openssl), in which form, with which kind of key, for what, and what the policy says to it.
 Against the real registry; `inspect` decides with the functions of `pull`, and says why."""
-import base64, concurrent.futures, json, os, re, shutil
+import base64, concurrent.futures, json, re, subprocess
 import pytest
 import images, keys
 from liar import Liar
@@ -193,6 +193,56 @@ def test_inspect_in_words(registry, image, run, programs, trust):
     made = trust({})
     out = run(programs.fetch, "inspect", *made.args, name + ":1", ok=False).out
     assert "wants      reject" in out and "decision   refused: the policy rejects it (scope default)" in out
+
+
+@pytest.fixture
+def signatures(registry, run, programs, trust, workdir):
+    """signatures([(payload, signature), ...], name=...) -> inspect of an image in a registry of ours whose `.sig` tag holds these. .digest, .host, .key"""
+    layout, liar, key = workdir / "layout", Liar(registry.ca.parent / "server.crt", registry.ca.parent / "server.key"), registry.key()
+    digest = images.make_image(layout, [[images.entry("etc/hello", b"hello\n")]])
+    for path in (layout / "blobs/sha256").iterdir():
+        liar.lies["GET /v2/demo/app/blobs/sha256:" + path.name] = (200, {}, path.read_bytes())
+    liar.lies["GET /v2/demo/app/manifests/1"] = (200, {"Content-Type": images.MANIFEST}, images.get_blob(layout, digest))
+    tag = "GET /v2/demo/app/manifests/%s.sig" % digest.replace(":", "-")
+
+    def go(some, ok, more=b"", rule=None):
+        made = trust({liar.host + "/demo/app": rule or key.pub})
+        registry.certs_dir(made.certs, liar.host)
+        layers = []
+        for payload, sig in some:
+            liar.lies["GET /v2/demo/app/blobs/" + keys.sha256(payload)] = (200, {}, payload)
+            layers.append({"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json", "digest": keys.sha256(payload), "size": len(payload),
+                           "annotations": {"dev.cosignproject.cosign/signature": sig}})
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": keys.sha256(b"{}"), "size": 2}
+        data = json.dumps({"schemaVersion": 2, "mediaType": images.MANIFEST, "config": config, "layers": layers}).encode() + more
+        liar.lies[tag] = (200, {"Content-Type": images.MANIFEST}, data)
+        done = run(programs.fetch, "inspect", *made.args, "--tries", "1", liar.host + "/demo/app:1", ok=ok, timeout=120)
+        return done.out + done.err
+    go.digest, go.host, go.key = digest, liar.host, key
+    yield go
+    liar.stop()
+
+
+def test_limits_of_signatures(signatures, workdir):
+    """SIGNATURES_MAX, SIGNATURE_MAX, SIGNATURE_MANIFEST_MAX, POLICY_KEYS_MAX: up to there, and one more."""
+    payload = keys.payload(signatures.host + "/demo/app", signatures.digest)
+    good, bad = (payload, signatures.key.signature_by_hand(payload)), (payload, "AAAA")
+    assert "signature 64 of the .sig tag" in signatures([bad] * 63 + [good], ok=True)
+    said = signatures([bad] * 64 + [good], ok=False)
+    assert "signature 64 of the .sig tag" in said and "signature 65" not in said
+    long = json.dumps(dict(json.loads(payload), optional={"x": "x" * 66000})).encode()
+    assert "larger than 65536 bytes" in signatures([(long, signatures.key.signature_by_hand(long))], ok=False)
+    signatures([good], ok=True, more=b" " * 200000)
+    assert "larger than 262144 bytes" in signatures([good], ok=False, more=b" " * 262144)
+    paths = []
+    for i in range(8):
+        paths.append(str(workdir / ("%d.pub" % i)))
+        made = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True, check=True).stdout
+        subprocess.run(["openssl", "ec", "-pubout", "-out", paths[-1]], input=made, capture_output=True, check=True)
+    last = str(signatures.key.pub)
+    rule = {"type": "sigstoreSigned", "signedIdentity": {"type": "matchRepository"}}
+    signatures([good], ok=True, rule=dict(rule, keyPaths=paths[:7] + [last]))
+    assert "more than 8 keys" in signatures([good], ok=False, rule=dict(rule, keyPaths=paths + [last]))
 
 
 class Twisted(dict):
