@@ -7,14 +7,19 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("CORACLE_CACHE") or pathlib.Path.home() / ".cache/coracle")
 
 
+def deb(package):
+    """PACKAGE "SUITE ARCH NAME" -> its .deb, in the cache."""
+    return pathlib.Path(subprocess.run([HERE / "deb", *package.split()], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+
+
 def unpack(package):
     """PACKAGE "SUITE ARCH NAME" -> the folder of its unpacked .deb."""
-    deb = pathlib.Path(subprocess.run([HERE / "deb", *package.split()], stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
-    folder = CACHE / "kernels" / deb.stem
+    path = deb(package)
+    folder = CACHE / "kernels" / path.stem
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = folder.with_name("%s.%d" % (folder.name, os.getpid()))
-        subprocess.run(["dpkg-deb", "-x", deb, aside], check=True)
+        subprocess.run(["dpkg-deb", "-x", path, aside], check=True)
         try:
             aside.rename(folder)
         except OSError:             # somebody else was faster
@@ -22,10 +27,26 @@ def unpack(package):
     return folder
 
 
-def image(folder):
-    found = sorted((folder / "boot").glob("vmlinuz-*"))
+def one(folder, pattern):
+    found = sorted(folder.glob(pattern))
     if len(found) != 1:
-        raise SystemExit("kernel: %s holds %d kernel images, one was expected" % (folder / "boot", len(found)))
+        raise SystemExit("kernel: %s holds %d files %s, one was expected" % (folder, len(found), pattern))
+    return found[0]
+
+
+def image(folder):
+    return one(folder, "boot/vmlinuz-*")
+
+
+def config(folder):
+    return one(folder, "boot/config-*")
+
+
+def dtb(folder, name):
+    """NAME as in the source: broadcom/bcm2711-rpi-4-b.dtb. Debian's packages for armhf have no folder per vendor before 6.5."""
+    found = sorted(folder.glob("usr/lib/linux-image-*/" + name)) or sorted(folder.glob("usr/lib/linux-image-*/" + name.rpartition("/")[2]))
+    if not found:
+        raise SystemExit("kernel: %s has no device tree %s" % (folder, name))
     return found[0]
 
 

@@ -5,7 +5,7 @@ The initramfs is the whole system but the data partition: the three programs, dh
 `modules` asks for, and /etc/coracle: the board's board.conf, and the content of DIR (policy, keys, certificates, units)."""
 import argparse, os, pathlib, shutil, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import cpio, kernel
+import cpio, kernel, linux
 
 BOARDS = pathlib.Path(__file__).resolve().parents[1]
 OUT = pathlib.Path(os.environ.get("O") or BOARDS.parent / "build")
@@ -58,16 +58,16 @@ def etc(root, folder):
         root.file("etc/coracle/" + name, path.read_bytes(), 0o600 if name in SECRET else 0o644)
 
 
-def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=(), bin_folder=None):
-    """As the command line; OUT another folder, BOARD_CONF another text, BIN_FOLDER of other programs. Returns (vmlinuz, initramfs)."""
+def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=(), bin_folder=None, prebuilt=False):
+    """As the command line; OUT another folder, BOARD_CONF another text, BIN_FOLDER of other programs; PREBUILT: linux.of. Returns (vmlinuz, initramfs)."""
     about = settings(board)
     out = pathlib.Path(out or OUT / board)
     out.mkdir(parents=True, exist_ok=True)
     root = cpio.Cpio()
     skeleton(root, list(hosts))
     programs(root, bin_folder or OUT / about["TARGET"])
-    debian = kernel.unpack(about["KERNEL"])
-    order = kernel.modules(debian, words(BOARDS / board / "modules") + list(extra_modules))
+    folder = linux.of(board, about, prebuilt)
+    order = kernel.modules(folder, words(BOARDS / board / "modules") + list(extra_modules))
     for name, data in order:
         root.file("lib/modules/coracle/%s.ko" % name, data)
     root.file("etc/coracle/modules", "".join("/lib/modules/coracle/%s.ko\n" % n for n, _ in order).encode())
@@ -75,7 +75,7 @@ def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modu
     root.file("etc/coracle/board.conf", (board_conf or (BOARDS / board / "board.conf").read_text()).encode())
     if etc_folder:
         etc(root, pathlib.Path(etc_folder))
-    shutil.copy(kernel.image(debian), out / "vmlinuz.new")
+    shutil.copy(kernel.image(folder), out / "vmlinuz.new")
     os.replace(out / "vmlinuz.new", out / "vmlinuz")
     (out / "initramfs.new").write_bytes(root.bytes())
     os.replace(out / "initramfs.new", out / "initramfs.cpio")

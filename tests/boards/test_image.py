@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Images to flash: what is in them, and that the board's firmware boots each from the disk alone, to a running unit."""
-import json, os, re, subprocess, tarfile
+import json, os, re, struct, subprocess, tarfile
 import pytest
 import board as board_kit
 import image
+import kernel, linux
 import keys
 
 PATH = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-IMAGES = sorted(p.parent.name for p in image.pack.BOARDS.glob("*/board") if "LAYOUT" in image.pack.settings(p.parent.name))
+IMAGES = sorted(p.parent.name for p in image.pack.BOARDS.glob("*/board") if image.pack.settings(p.parent.name).get("LAYOUT") in ("gpt-uefi", "gpt-uboot"))
+CARDS = ("beaglebone", "raspberrypi4")
 MIB = 1 << 20
 
 
@@ -86,3 +88,150 @@ def test_a_preloaded_card_needs_no_network(etc, registry, tmp_path):
         board.wait_says("log", r"(?s)preload/unsigned.tar: .*kept as .refused", timeout=120)    # signed, but for another repository
         assert board.unit("unsigned")["state"] != "running"
         assert board.poweroff() == 0
+
+
+def device_tree(data):
+    """{path: bytes} of a flattened device tree (Devicetree Specification, chapter 5)."""
+    magic, total, structure, strings = struct.unpack_from(">4I", data)
+    assert magic == 0xd00dfeed and total == len(data)
+    at, path, found = structure, [], {}
+    while True:
+        (token,) = struct.unpack_from(">I", data, at)
+        at += 4
+        if token == 1:
+            end = data.index(b"\0", at)
+            path.append(data[at:end].decode())
+            at = (end + 4) // 4 * 4
+        elif token == 2:
+            path.pop()
+        elif token == 3:
+            size, name = struct.unpack_from(">2I", data, at)
+            name = data[strings + name:data.index(b"\0", strings + name)].decode()
+            found["/".join(path + [name])] = data[at + 8:at + 8 + size]
+            at = (at + 8 + size + 3) // 4 * 4
+        elif token == 9:
+            return found
+
+
+def read_file(disk, part, name):
+    return subprocess.run(["mtype", "-i", "%s@@%d" % (disk, part["start"] * 512), "::/" + name], stdout=subprocess.PIPE, check=True).stdout
+
+
+def check_card(name, disk, folder):
+    """The tables and the boot files of a card, as the board's ROM and boot loader look for them. FOLDER: the kernel's. The parts."""
+    parts = partitions(disk)
+    assert list(parts) == ["coracle-boot", "coracle-a", "coracle-b", "coracle-provision", "coracle-data"]
+    assert all(p["start"] % 2048 == 0 for p in parts.values())
+    with open(disk, "rb") as f:
+        mbr = f.read(512)
+    shown = {"beaglebone": ["coracle-boot"], "raspberrypi4": ["coracle-boot", "coracle-a", "coracle-b"]}[name]
+    entries = [struct.unpack_from("<B3xB3xII", mbr, 446 + 16 * i) for i in range(4)]
+    assert mbr[510:] == b"\x55\xaa" and [e[1] for e in entries if e[1]] == [0x0c] * len(shown) + [0xee]
+    assert [e[2:] for e in entries[:len(shown)]] == [(parts[n]["start"], parts[n]["size"]) for n in shown]
+    assert entries[len(shown)][2] == 1          # the protective entry, by which a GPT is known
+    boot, a = listing(disk, parts["coracle-boot"]), listing(disk, parts["coracle-a"])
+    if name == "beaglebone":
+        assert entries[0][0] == 0x80 and boot == {"MLO", "u-boot.img"}      # AM335x manual, 26.1.8.5: the active FAT partition, its MLO
+        assert read_file(disk, parts["coracle-boot"], "MLO")[20:28].startswith(b"CHSETTIN")
+        assert read_file(disk, parts["coracle-boot"], "u-boot.img")[:4] in (b"\x27\x05\x19\x56", b"\xd0\x0d\xfe\xed")
+        assert "LegacyBIOSBootable" in parts["coracle-a"]["attrs"] and "attrs" not in parts["coracle-b"]
+        assert a == {"vmlinuz", "initramfs", "extlinux/extlinux.conf"} | {"dtb/am335x-%s.dtb" % n for n in ("bone", "boneblack", "bonegreen")}
+        conf = read_file(disk, parts["coracle-a"], "extlinux/extlinux.conf").decode()
+        assert "fdtdir /dtb" in conf and "console=ttyS0,115200" in conf and "coracle.slot=a" in conf
+        trees = {"dtb/am335x-boneblack.dtb": b"ti,am335x-bone-black", "dtb/am335x-bone.dtb": b"ti,am335x-bone"}
+    else:
+        assert boot == {"autoboot.txt"} and a == {"vmlinuz", "initramfs", "config.txt", "cmdline.txt", "bcm2711-rpi-4-b.dtb"}
+        conf = read_file(disk, parts["coracle-boot"], "autoboot.txt").decode()
+        assert re.search(r"\[all\]\ntryboot_a_b=1\nboot_partition=2\n\[tryboot\]\nboot_partition=3\n", conf)
+        names = set(re.findall(r"(?m)^(?:kernel=|device_tree=|initramfs )(\S+)", read_file(disk, parts["coracle-a"], "config.txt").decode()))
+        assert names == a - {"config.txt", "cmdline.txt"}
+        (line,) = read_file(disk, parts["coracle-a"], "cmdline.txt").decode().splitlines()
+        assert "console=ttyS1,115200" in line and "coracle.slot=a" in line
+        trees = {"bcm2711-rpi-4-b.dtb": b"raspberrypi,4-model-b"}
+    for path, compatible in trees.items():
+        tree = device_tree(read_file(disk, parts["coracle-a"], path))
+        assert compatible in tree["/compatible"].split(b"\0")
+        alias, _, _ = tree["/chosen/stdout-path"].rstrip(b"\0").decode().partition(":")
+        uart = tree["/aliases/" + alias].decode() if "/aliases/" + alias in tree else alias     # the line that CMDLINE names
+        assert re.search({"beaglebone": "serial@", "raspberrypi4": "serial@7e215040"}[name], uart)
+    assert read_file(disk, parts["coracle-a"], "vmlinuz") == kernel.image(folder).read_bytes()
+    assert listing(disk, parts["coracle-b"]) == {"EMPTY.TXT"} and listing(disk, parts["coracle-provision"]) == {"README.TXT"}
+    return parts
+
+
+class FromSlot(board_kit.Board):
+    """A card whose boot loader QEMU has not: the test reads slot a as that would. MACHINE: other words than the board's."""
+    TREE = None
+
+    def firmware(self):
+        part = partitions(self.disk)["coracle-a"]
+        for name in ("vmlinuz", "initramfs"):
+            (self.folder / name).write_bytes(read_file(self.disk, part, name))
+        line = read_file(self.disk, part, "cmdline.txt").decode().strip()
+        return ["-kernel", str(self.folder / "vmlinuz"), "-initrd", str(self.folder / "initramfs"), "-append", self.line(line)]
+
+    def line(self, line):
+        return line.replace("ttyS1,115200", "ttyAMA0")
+
+
+def boots(board, mib):
+    hello = board.wait_unit("hello", "running", timeout=300)
+    assert hello["signer"] and board.status()["slot"] == "a"
+    board.wait_says("log", "data: /data grown from", timeout=120)
+    assert board.status()["data"]["free"] > mib * MIB
+    assert board.wait_unit("unsigned", "refused", timeout=300)["reason"]
+
+
+def grown(disk, parts):
+    """After a boot: only the data partition is another, the MBR beside the GPT is not."""
+    now = partitions(disk)
+    assert {n: (p["start"], p["uuid"]) for n, p in now.items()} == {n: (p["start"], p["uuid"]) for n, p in parts.items()}
+    assert now["coracle-data"]["size"] >= parts["coracle-data"]["size"] + 100 * 2048
+    assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
+
+
+def card(name, etc, tmp_path, prebuilt):
+    disk = image.make(name, etc, [("registry.demo", "10.0.2.2")], tmp_path, prebuilt=prebuilt)
+    parts = check_card(name, disk, linux.of(name, image.pack.settings(name), prebuilt))
+    with open(disk, "rb") as f:
+        head = f.read(512)
+    os.truncate(disk, 512 * MIB)                # a card's size, for QEMU: a power of two
+    if name == "beaglebone":                    # QEMU's virt has no such line
+        at, text = "%s@@%d" % (disk, parts["coracle-a"]["start"] * 512), read_file(disk, parts["coracle-a"], "extlinux/extlinux.conf").decode()
+        (tmp_path / "conf").write_text(text.replace("ttyS0,115200", "ttyAMA0"))
+        subprocess.run(["mcopy", "-o", "-i", at, tmp_path / "conf", "::/extlinux/extlinux.conf"], check=True)
+    with (board_kit.Board if name == "beaglebone" else FromSlot)(tmp_path, etc, disk, name, is_image=True) as board:
+        boots(board, 100)
+        assert board.poweroff() == 0
+    grown(disk, parts)
+    with open(disk, "rb") as f:
+        assert f.read(512) == head
+    return disk
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_with_the_distributions_kernel(name, etc, tmp_path):
+    """PREBUILT=1. beaglebone: from the disk alone, through U-Boot as it is built for QEMU; raspberrypi4: kernel, initramfs and command line of
+    slot a. Both on virt: not the boards' own drivers."""
+    card(name, etc, tmp_path, True)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_with_the_boards_own_kernel(name, etc, tmp_path):
+    """make kernel, make image: drivers are built in, nothing is loaded."""
+    folder = linux.of(name, image.pack.settings(name))
+    assert kernel.modules(folder, image.pack.words(image.pack.BOARDS / name / "modules")) == []
+    card(name, etc, tmp_path, False)
+
+
+def test_firmware_of_a_raspberry_pi(etc, tmp_path):
+    """FIRMWARE=DIR: into slot a; a folder without it is refused by name."""
+    (tmp_path / "fw").mkdir()
+    (tmp_path / "fw/start4.elf").write_bytes(b"start")
+    with pytest.raises(SystemExit, match="FIRMWARE=.* has no fixup4.dat"):
+        image.make("raspberrypi4", etc, out=tmp_path, prebuilt=True, firmware=tmp_path / "fw")
+    (tmp_path / "fw/fixup4.dat").write_bytes(b"fixup")
+    disk = image.make("raspberrypi4", etc, out=tmp_path, prebuilt=True, firmware=tmp_path / "fw")
+    part = partitions(disk)["coracle-a"]
+    assert read_file(disk, part, "start4.elf") == b"start" and read_file(disk, part, "fixup4.dat") == b"fixup"
