@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A board from power-on to power-off, at its serial console, with the real registry: first boot, a boot without a registry,
 and what may go wrong on the way. Tests run in this order: the first fills the disk that two later ones boot from."""
-import calendar, os, re, shutil, subprocess, time
+import calendar, json, os, re, shutil, socket, subprocess, threading, time
 import pexpect
 import pytest
 import board as board_kit
+import images
 import registry as registry_kit
 import screen
 
@@ -207,17 +208,19 @@ def test_no_disk(boot):
     assert board.poweroff() == 0
 
 
-def test_two_partitions_of_one_label(boot, tmp_path):
-    """Which one holds the data is not guessed."""
-    disk = board_kit.make_disk(tmp_path / "twice.img", 64)
-    table = "size=61440, type=L, name=coracle-data\nsize=61440, type=L, name=coracle-data\n"
-    path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    subprocess.run(["sfdisk", "-q", "--label", "gpt", disk], input=table, text=True, check=True, env=path)
-    before = disk.read_bytes()
-    board = boot(disk=disk)
+@pytest.mark.parametrize("disks", (1, 2))
+def test_two_partitions_of_one_label(boot, tmp_path, disks):
+    """On one disk, or a disk that was plugged in beside the board's own: which one holds the data is not guessed."""
+    disk, other = board_kit.make_disk(tmp_path / "twice.img", 64), board_kit.make_disk(tmp_path / "other.img", 64)
+    if disks == 1:
+        table = "size=61440, type=L, name=coracle-data\nsize=61440, type=L, name=coracle-data\n"
+        path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+        subprocess.run(["sfdisk", "-q", "--label", "gpt", disk], input=table, text=True, check=True, env=path)
+    before = disk.read_bytes(), other.read_bytes()
+    board = boot(disk=disk, more=("-drive", "id=d1,file=%s,format=raw,if=none" % other, "-device", "virtio-blk,drive=d1") if disks == 2 else ())
     board.wait_says("status", r"(?m)^data      not mounted: more than one partition has the GPT label coracle-data; rename or detach one")
     assert board.poweroff() == 0
-    assert disk.read_bytes() == before
+    assert (disk.read_bytes(), other.read_bytes()) == before
 
 
 def test_corrupt_data_partition(boot, tmp_path):
@@ -307,6 +310,66 @@ def test_no_network_card(boot):
     assert re.search(r"(?m)^network   .*no (address|interface)", board.say("status"))
     unit = board.wait_unit("hello", "backoff", timeout=180)
     assert unit["reason"]
+    assert board.poweroff() == 0
+
+
+class Cables(threading.Thread):
+    """QEMU's monitor at PATH, which a board started with -S waits for: pulls the cables NAMES, lets it run; plug() is for later."""
+
+    def __init__(self, path, names):
+        super().__init__(daemon=True)
+        self.path, self.names = str(path), names
+        self.words = ("-S", "-qmp", "unix:%s,server=on,wait=off" % path)
+        self.start()
+
+    def run(self):
+        end = time.monotonic() + 120
+        self.monitor = socket.socket(socket.AF_UNIX)
+        while self.monitor.connect_ex(self.path) != 0 and time.monotonic() < end:
+            time.sleep(0.1)
+        self.answers = self.monitor.makefile()
+        self.answers.readline()
+        self.ask("qmp_capabilities")
+        for name in self.names:
+            self.ask("set_link", name=name, up=False)
+        self.ask("cont")
+
+    def ask(self, command, **arguments):
+        self.monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+        answer = {}
+        while not {"return", "error"} & set(answer):        # events come in between
+            answer = json.loads(self.answers.readline())
+        assert "return" in answer, answer
+
+    def plug(self, name):
+        self.join()
+        self.ask("set_link", name=name, up=True)
+
+
+def test_two_network_cards_and_a_cable_that_comes_later(boot, tmp_path):
+    """Neither has a cable: the console is there and says so; the second gets one: what had to be pulled comes."""
+    cables = Cables(tmp_path / "qmp", ("n0", "n1"))
+    board = boot(more=cables.words + ("-netdev", "user,id=n1", "-device", "virtio-net,netdev=n1,romfile="))
+    board.wait_says("status", r"(?m)^network   .*no address")
+    assert board.wait_unit("hello", "backoff", timeout=180)["reason"]
+    cables.plug("n1")
+    board.wait_says("status", r"(?m)^network   eth1 10\.0\.2\.15/24 via 10\.0\.2\.2", timeout=180)
+    board.wait_unit("hello", "running", timeout=240)
+    assert board.poweroff() == 0
+
+
+def test_a_disk_too_small_and_an_image_for_another_architecture(boot, board_name, big, registry, unit_text, tmp_path):
+    """Each unit says its own reason; the one that fits and runs here does."""
+    arch = "arm" if board_name == "qemu-x86_64" else "amd64"
+    images.make_image(tmp_path / "image", [[images.entry("big", b"none of this", mode=0o755)]], config={"Entrypoint": ["/big"]}, arch=arch)
+    registry.push(tmp_path / "image", "demo/big", "foreign")
+    registry.sign("demo/big", registry.key("cosign"), "foreign", identity="registry.demo:%d/demo/big" % registry.port)
+    board = boot(units={"hello.container": unit_text(), "big.container": unit_text(name="big"),
+                        "foreign.container": unit_text(name="big").replace("/demo/big:1", "/demo/big:foreign")}, mib=5)
+    board.wait_unit("hello", "running", timeout=180)
+    assert "No space left on device" in board.wait_unit("big", "backoff")["reason"]
+    board.wait_says("status", r"the image is for linux/%s\S*, this board runs linux/" % arch, timeout=120)
+    assert board.unit("foreign")["state"] in ("refused", "backoff") and not board.unit("foreign")["digest"]
     assert board.poweroff() == 0
 
 

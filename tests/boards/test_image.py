@@ -4,11 +4,13 @@ import json, os, re, struct, subprocess, tarfile
 import pytest
 import board as board_kit
 import image
+import images
 import kernel, linux
 import keys
 
 PATH = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 IMAGES = sorted(p.parent.name for p in image.pack.BOARDS.glob("*/board") if image.pack.settings(p.parent.name).get("LAYOUT") in ("gpt-uefi", "gpt-uboot"))
+GNU = {"x86_64": ("x86_64-linux-gnu", "amd64"), "aarch64": ("aarch64-linux-gnu", "arm64"), "armv7": ("arm-linux-gnueabihf", "arm")}
 CARDS = ("beaglebone", "raspberrypi4")
 MIB = 1 << 20
 
@@ -23,10 +25,47 @@ def listing(disk, part):
     return board_kit.fat_files(disk, part["start"])
 
 
+def has_grown(disk, parts, mib):
+    """After a boot: the data partition alone is another."""
+    now = partitions(disk)
+    assert {n: (p["start"], p["uuid"]) for n, p in now.items()} == {n: (p["start"], p["uuid"]) for n, p in parts.items()}
+    assert now["coracle-data"]["size"] >= parts["coracle-data"]["size"] + mib * 2048
+    assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
+
+
+@pytest.fixture
+def second(registry, demo_image, tmp_path):
+    """second(TARGET): another image for it under demo/hello:1, until the test is over; its digest."""
+    def push(target):
+        gnu, arch = GNU[target]
+        images.build_hello(tmp_path / "hello", gnu)
+        images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=arch)
+        digest = registry.push(tmp_path / "two", "demo/hello")
+        registry.sign("demo/hello", registry.key("cosign"), identity="registry.demo:%d/demo/hello" % registry.port)
+        return digest
+    yield push
+    registry.push(demo_image, "demo/hello")
+
+
+def updated_and_rolled_back(board, two):
+    one = board.unit("hello")["digest"]
+    board.say("update hello --no-wait")
+    now = board.wait_unit("hello", "running", timeout=240, and_also=lambda u: u["update"]["state"] == "idle" and u["digest"] == two)
+    assert now["update"]["previous"] == one and now["update"]["history"][-1]["outcome"] == "committed"
+    assert "rolled back" in board.say("rollback hello", timeout=240)
+    back = board.wait_unit("hello", "running", timeout=240, and_also=lambda u: u["digest"] == one)
+    assert back["update"]["refused"] == two
+
+
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image_boots_from_the_disk_alone(name, etc, tmp_path):
-    """No kernel, no initramfs from outside: firmware, boot loader or stub, slot a, data partition, the signed unit."""
+def test_an_image_boots_from_the_disk_alone(name, etc, second, tmp_path):
+    """No kernel, no initramfs from outside: firmware, boot loader or stub, slot a, data partition, the signed unit, its update and the way back."""
     about = image.pack.settings(name)
+    own = tmp_path / "etc"
+    subprocess.run(["cp", "-r", etc, own], check=True)
+    unit = own / "units/hello.container"
+    unit.write_text(unit.read_text() + "\n[X-Coracle]\nConfirmSec=5s\n")
+    etc = own
     disk = image.make(name, etc, [("registry.demo", "10.0.2.2")], tmp_path)
     parts = partitions(disk)
     assert list(parts) == ["coracle-a", "coracle-b", "coracle-provision", "coracle-data"]
@@ -46,13 +85,10 @@ def test_an_image_boots_from_the_disk_alone(name, etc, tmp_path):
         assert board.status()["hostname"] == "pump-3" and re.match("(uuid|serial|mac)-[0-9a-f-]+$", board.status()["device"])
         assert board.status()["data"]["free"] > 200 * MIB and "data: /data grown from" in board.wait_says("log", "grown").string
         assert board.wait_unit("unsigned", "refused")["reason"]
+        updated_and_rolled_back(board, second(about["TARGET"]))
         assert board.poweroff() == 0
     assert listing(disk, parts["coracle-provision"]) == {"README.TXT"}
-    grown = partitions(disk)
-    assert {n: p["start"] for n, p in grown.items()} == {n: p["start"] for n, p in parts.items()}
-    assert grown["coracle-data"]["size"] >= parts["coracle-data"]["size"] + 198 * 2048
-    assert {n: p["uuid"] for n, p in grown.items()} == {n: p["uuid"] for n, p in parts.items()}
-    assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
+    has_grown(disk, parts, 198)
     subprocess.run(["e2fsck", "-fn", "%s?offset=%d" % (disk, parts["coracle-data"]["start"] * 512)], check=True,
                    stdout=subprocess.DEVNULL, env=PATH)
 
@@ -160,8 +196,7 @@ def check_card(name, disk, folder):
 
 
 class FromSlot(board_kit.Board):
-    """A card whose boot loader QEMU has not: the test reads slot a as that would. MACHINE: other words than the board's."""
-    TREE = None
+    """A card whose boot loader QEMU has not: the test reads slot a as that would; line() makes its command line one for the machine."""
 
     def firmware(self):
         part = partitions(self.disk)["coracle-a"]
@@ -182,14 +217,6 @@ def boots(board, mib):
     assert board.wait_unit("unsigned", "refused", timeout=300)["reason"]
 
 
-def grown(disk, parts):
-    """After a boot: only the data partition is another, the MBR beside the GPT is not."""
-    now = partitions(disk)
-    assert {n: (p["start"], p["uuid"]) for n, p in now.items()} == {n: (p["start"], p["uuid"]) for n, p in parts.items()}
-    assert now["coracle-data"]["size"] >= parts["coracle-data"]["size"] + 100 * 2048
-    assert "No problems found" in subprocess.run(["sgdisk", "-v", disk], stdout=subprocess.PIPE, text=True, check=True, env=PATH).stdout
-
-
 def card(name, etc, tmp_path, prebuilt):
     disk = image.make(name, etc, [("registry.demo", "10.0.2.2")], tmp_path, prebuilt=prebuilt)
     parts = check_card(name, disk, linux.of(name, image.pack.settings(name), prebuilt))
@@ -203,10 +230,49 @@ def card(name, etc, tmp_path, prebuilt):
     with (board_kit.Board if name == "beaglebone" else FromSlot)(tmp_path, etc, disk, name, is_image=True) as board:
         boots(board, 100)
         assert board.poweroff() == 0
-    grown(disk, parts)
+    has_grown(disk, parts, 100)
     with open(disk, "rb") as f:
         assert f.read(512) == head
     return disk
+
+
+class Raspi3(FromSlot):
+    """The same card in QEMU's Raspberry Pi 3, with that one's device tree: the drivers of card, serial line and USB. Its network card is QEMU's for USB."""
+
+    def firmware(self):
+        words = FromSlot.firmware(self)
+        tree = kernel.dtb(self.KERNEL, "broadcom/bcm2837-rpi-3-b.dtb")
+        self.words = ["qemu-system-aarch64", "-M", "raspi3b", "-nodefaults", "-display", "none", "-serial", "null", "-serial", "stdio", "-smp", "4", "-accel",
+                      "tcg,thread=multi", "-dtb", str(tree), "-drive", "if=sd,file=%s,format=raw" % self.disk, "-netdev", "user,id=n0", "-device",
+                      "usb-net,netdev=n0"]
+        return words
+
+    def line(self, line):
+        return line
+
+    def start(self):
+        at = self.command.index("-kernel")
+        self.command = self.words + self.command[at:]
+        return board_kit.Board.start(self)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("prebuilt", (False, True))
+def test_a_card_in_a_raspberry_pi_3(etc, tmp_path, prebuilt):
+    """What QEMU has of the family: the card is found and grown, the unit is pulled over USB and runs. Without the watchdog, at whose opening QEMU resets."""
+    conf = (image.pack.BOARDS / "raspberrypi4/board.conf").read_text() + "data-grow=yes\nwatchdog=none\n"
+    disk = image.make("raspberrypi4", etc, [("registry.demo", "10.0.2.2")], tmp_path, board_conf=conf, prebuilt=prebuilt)
+    parts = partitions(disk)
+    os.truncate(disk, 512 * MIB)
+    Raspi3.KERNEL = linux.of("raspberrypi4", image.pack.settings("raspberrypi4"), prebuilt)
+    with Raspi3(tmp_path, etc, disk, "raspberrypi4", is_image=True) as board:
+        hello = board.wait_unit("hello", "running", timeout=900)
+        assert hello["signer"] and board.status()["slot"] == "a"
+        board.wait_says("log", "data: /data grown from", timeout=300)
+        board.console.sendline("poweroff")          # this machine cannot: it halts, and QEMU goes on
+        board.console.expect("powering off|power off|poweroff", timeout=120)
+        board.console.expect("(?i)power down|halted|System halted", timeout=120)
+    has_grown(disk, parts, 100)
 
 
 @pytest.mark.parametrize("name", CARDS)

@@ -6,7 +6,8 @@ import pytest
 import board as board_kit
 import kernel, kernel_options, linux, pack
 
-PACKAGES = sorted({about.get("PREBUILT", about["KERNEL"]) for about in map(pack.settings, (p.parent.name for p in pack.BOARDS.glob("*/board")))})
+ABOUT = [pack.settings(p.parent.name) for p in pack.BOARDS.glob("*/board")]
+PACKAGES = sorted({about[key] for about in ABOUT for key in ("KERNEL", "PREBUILT") if "linux-source" not in about.get(key, "linux-source")})
 OWN = sorted(p.parent.name for p in pack.BOARDS.glob("*/board") if "linux-source" in pack.settings(p.parent.name)["KERNEL"])
 
 

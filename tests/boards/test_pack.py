@@ -13,7 +13,7 @@ BOARDS = sorted(p.parent.name for p in pack.BOARDS.glob("*/board"))
 def test_modules_come_after_what_they_need(name):
     wanted = pack.words(pack.BOARDS / name / "modules")
     about = pack.settings(name)
-    order = kernel.modules(linux.of(name, about, prebuilt="PREBUILT" in about), wanted)
+    order = kernel.modules(linux.of(name, about, prebuilt="linux-source" in about["KERNEL"]), wanted)
     names = [n for n, _ in order]
     assert len(set(names)) == len(names) and {"overlay", "virtio_blk", "virtio_net"} <= set(names)
     for at, (_, data) in enumerate(order):
