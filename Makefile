@@ -71,7 +71,7 @@ help:
 	echo "make run [BOARD=B]   boot a QEMU board at its console: $(notdir $(wildcard boards/qemu-*))"
 	echo "make host            the same without QEMU, in namespaces"
 	echo "make image BOARD=B   a disk image to flash, $(O)/B/B.img; ETC=DIR becomes its /etc/coracle; PRELOAD=oci-archive:UNIT.tar"
-	echo "                     PREBUILT=1: with the distribution's kernel; FIRMWARE=DIR|debian: of a Raspberry Pi (boards/raspberrypi4/README.md)"
+	echo "                     OWN_KERNEL=1: with the kernel of make kernel; FIRMWARE=DIR|debian: of a Raspberry Pi (boards/raspberrypi4/README.md)"
 	echo "make kernel BOARD=B  the kernel of board B, built from Debian's source where it has its own, and what coracle asks of it"
 	echo "make check           every test; closes with 'N passed, N failed'; BOARD=B: boots that board, in all tests"
 	echo "make check-full      the same, with what takes longer than CI has"
@@ -172,10 +172,10 @@ host: setup all
 	tests/demo/host.sh
 image: setup
 	. boards/$(BOARD)/board && $(MAKE) --no-print-directory TARGET=$$TARGET all
-	[ -n "$(PREBUILT)" ] || ! grep -q ^KERNEL=.*linux-source boards/$(BOARD)/board || deps/setup ../boards/common/kernel-packages.txt
-	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC)) $(PRELOAD:%=--preload %) $(if $(PREBUILT),--prebuilt) $(if $(FIRMWARE),--firmware $(FIRMWARE))
+	[ -z "$(OWN_KERNEL)" ] || deps/setup ../boards/common/kernel-packages.txt
+	$(PYTHON) boards/common/image.py $(BOARD) $(if $(ETC),--etc $(ETC)) $(PRELOAD:%=--preload %) $(if $(OWN_KERNEL),--kernel OWN_KERNEL) $(if $(FIRMWARE),--firmware $(FIRMWARE))
 kernel: setup
-	! grep -q ^KERNEL=.*linux-source boards/$(BOARD)/board || deps/setup ../boards/common/kernel-packages.txt
+	! grep -q ^OWN_KERNEL= boards/$(BOARD)/board || deps/setup ../boards/common/kernel-packages.txt
 	$(PYTHON) boards/common/linux.py $(BOARD)
 boards-check: setup
 	$(PYTHON) -m pytest -q tests/boards

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""image.py BOARD [--out DIR] [--etc DIR] [--host NAME=ADDRESS]... [--data MIB] [--preload [UNIT=]oci-archive:FILE]... [--prebuilt] [--firmware DIR|debian]: makes O/BOARD/BOARD.img, to be written to a disk or
-card as it is (dd, bmaptool, USB imagers). PREBUILT: with the distribution's kernel instead of the board's own. FIRMWARE: of a Raspberry Pi. common/LAYOUT.cfg (LAYOUT of boards/BOARD/board) is its layout for genimage; the parts are made here: the
+"""image.py BOARD [--out DIR] [--etc DIR] [--host NAME=ADDRESS]... [--data MIB] [--preload [UNIT=]oci-archive:FILE]... [--kernel KEY] [--firmware DIR|debian]: makes O/BOARD/BOARD.img, to be written to a disk or
+card as it is (dd, bmaptool, USB imagers). KEY: KERNEL or OWN_KERNEL of the board. FIRMWARE: of a Raspberry Pi. common/LAYOUT.cfg (LAYOUT of boards/BOARD/board) is its layout for genimage; the parts are made here: the
 system of slot a, the data partition, what the provisioning partition says about itself."""
 import argparse, gzip, os, pathlib, shutil, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -48,12 +48,12 @@ def slot(work, vmlinuz, initramfs, trees, to):
     return work / "root/slot"
 
 
-def am335x(board, about, work, vmlinuz, initramfs, prebuilt, **_):
+def am335x(board, about, work, vmlinuz, initramfs, which, **_):
     """U-Boot finds its device tree by the board's EEPROM, under the name it has in folder dtb."""
     loader = kernel.unpack(about["UBOOT"]) / "usr/lib/u-boot" / about["UBOOT_BOARD"]
     for name in ("MLO", "u-boot.img"):
         shutil.copy(loader / name, work / name)
-    folder = linux.of(board, about, prebuilt)
+    folder = linux.of(board, about, which)
     made = slot(work, vmlinuz, initramfs, [kernel.dtb(folder, d) for d in about["DTB"].split()], "dtb")
     (made / "extlinux").mkdir()
     (made / "extlinux/extlinux.conf").write_text(extlinux(about, "\tfdtdir /dtb\n"))
@@ -77,9 +77,9 @@ boot_partition=3
 PI_FIRMWARE = ("start4.elf", "fixup4.dat")
 
 
-def raspberrypi(board, about, work, vmlinuz, initramfs, prebuilt, firmware):
+def raspberrypi(board, about, work, vmlinuz, initramfs, which, firmware):
     """FIRMWARE: the folder with start4.elf and fixup4.dat, or "debian": its package, which is not free software; None: a card without them."""
-    trees = [kernel.dtb(linux.of(board, about, prebuilt), d) for d in about["DTB"].split()[:1]]
+    trees = [kernel.dtb(linux.of(board, about, which), d) for d in about["DTB"].split()[:1]]
     made = slot(work, vmlinuz, initramfs, trees, "")
     (made / "config.txt").write_text(CONFIG_TXT % trees[0].name)
     (made / "cmdline.txt").write_text(about["CMDLINE"] + " coracle.slot=a\n")
@@ -119,14 +119,14 @@ def data(work, mib):
 SYSTEM = {"gpt-uefi": uefi, "gpt-uboot": uboot, "gpt-am335x": am335x, "gpt-rpi": raspberrypi}
 
 
-def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None, preload=(), prebuilt=False, firmware=None):
+def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None, preload=(), which="KERNEL", firmware=None):
     """As the command line. Returns the image's path."""
     about = pack.settings(board)
     if "LAYOUT" not in about:
         raise SystemExit("image: boards/%s/board has no LAYOUT: `make run BOARD=%s` boots it without an image" % (board, board))
     out = pathlib.Path(out or pack.OUT / board)
     conf = board_conf or (pack.BOARDS / board / "board.conf").read_text() + "data-grow=yes\n"
-    vmlinuz, plain = pack.pack(board, etc, hosts, out, conf, prebuilt=prebuilt)
+    vmlinuz, plain = pack.pack(board, etc, hosts, out, conf, which=which)
     with tempfile.TemporaryDirectory(dir=out, prefix="image.") as work:
         work = pathlib.Path(work)
         for name in ("root", "tmp", "made"):
@@ -134,7 +134,7 @@ def make(board, etc=None, hosts=(), out=None, data_mib=DATA_MIB, board_conf=None
         (work / "initramfs").write_bytes(gzip.compress(plain.read_bytes(), 9, mtime=0))
         (work / "README.TXT").write_text((pack.BOARDS / "common/provision.txt").read_text().replace("\n", "\r\n"))
         (work / "EMPTY.TXT").write_text("The other system slot: empty until an update fills it.\r\n")
-        SYSTEM[about["LAYOUT"]](board, about, work, vmlinuz, work / "initramfs", prebuilt=prebuilt, firmware=firmware)
+        SYSTEM[about["LAYOUT"]](board, about, work, vmlinuz, work / "initramfs", which=which, firmware=firmware)
         size = preloads(work, preload)
         data(work, data_mib + 3 * (size >> 20))
         run("genimage", "--config", pack.BOARDS / ("common/%s.cfg" % about["LAYOUT"]), "--rootpath", work / "root", "--tmppath", work / "tmp", "--inputpath", work,
@@ -150,9 +150,9 @@ if __name__ == "__main__":
     args.add_argument("--etc")
     args.add_argument("--host", action="append", default=[])
     args.add_argument("--preload", action="append", default=[])
-    args.add_argument("--prebuilt", action="store_true")
+    args.add_argument("--kernel", default="KERNEL")
     args.add_argument("--firmware")
     args.add_argument("--data", type=int, default=DATA_MIB)
     got = args.parse_args()
-    made = make(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host], got.out, got.data, preload=got.preload, prebuilt=got.prebuilt, firmware=got.firmware)
+    made = make(got.board, got.etc, [tuple(h.split("=", 1)) for h in got.host], got.out, got.data, preload=got.preload, which=got.kernel, firmware=got.firmware)
     print("image: %s, %.1f MB, %.1f MB of it written" % (made, made.stat().st_size / 1e6, made.stat().st_blocks * 512 / 1e6))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""linux.py BOARD: the kernel of a board, and the verdict of kernel_options.py on it. Where KERNEL of boards/BOARD/board names a
-linux-source package, it is built from that, with allnoconfig under common/kernel.config and boards/BOARD/kernel.config, once for each
+"""linux.py BOARD: the kernel of a board, and the verdict of kernel_options.py on it. Where boards/BOARD/board names a
+linux-source package as OWN_KERNEL, it is built from that, with allnoconfig under common/kernel.config and boards/BOARD/kernel.config, once for each
 state of these, the source and the compiler, into the cache; the result is laid out as Debian's own kernel packages are."""
 import hashlib, os, pathlib, shutil, subprocess, sys, tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -35,7 +35,7 @@ def key(board, about, source):
 
 def built(board, about):
     """Where the kernel is, or will be."""
-    source = kernel.deb(about["KERNEL"])
+    source = kernel.deb(about["OWN_KERNEL"])
     return source, kernel.CACHE / "kernels" / ("%s-%s-%s" % (source.stem.split("_")[1], board, key(board, about, source)))
 
 
@@ -83,16 +83,18 @@ def build(board, about):
     return folder
 
 
-def of(board, about, prebuilt=False):
-    """The folder of a board's kernel. PREBUILT: the distribution's, which a board with a kernel of its own may name as PREBUILT."""
-    package = about["PREBUILT" if prebuilt else "KERNEL"]
-    return build(board, about) if package.split()[2].startswith("linux-source") else kernel.unpack(package)
+def of(board, about, which="KERNEL"):
+    """The folder of a board's kernel. WHICH: the line of boards/BOARD/board that names it; OWN_KERNEL is built."""
+    if which not in about:
+        raise SystemExit("kernel: boards/%s/board has no %s" % (board, which))
+    return build(board, about) if which == "OWN_KERNEL" else kernel.unpack(about[which])
 
 
 if __name__ == "__main__":
     import pack
     if len(sys.argv) != 2:
         raise SystemExit(__doc__.split(":")[0])
-    where = of(sys.argv[1], pack.settings(sys.argv[1]))
+    of_board = pack.settings(sys.argv[1])
+    where = of(sys.argv[1], of_board, "OWN_KERNEL" if "OWN_KERNEL" in of_board else "KERNEL")
     print("kernel: " + str(kernel.image(where)))
     sys.exit(kernel_options.main(str(kernel.config(where))))

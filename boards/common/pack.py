@@ -58,15 +58,15 @@ def etc(root, folder):
         root.file("etc/coracle/" + name, path.read_bytes(), 0o600 if name in SECRET else 0o644)
 
 
-def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=(), bin_folder=None, prebuilt=False):
-    """As the command line; OUT another folder, BOARD_CONF another text, BIN_FOLDER of other programs; PREBUILT: linux.of. Returns (vmlinuz, initramfs)."""
+def pack(board, etc_folder=None, hosts=(), out=None, board_conf=None, extra_modules=(), bin_folder=None, which="KERNEL"):
+    """As the command line; OUT another folder, BOARD_CONF another text, BIN_FOLDER of other programs; WHICH: as linux.of takes it. Returns (vmlinuz, initramfs)."""
     about = settings(board)
     out = pathlib.Path(out or OUT / board)
     out.mkdir(parents=True, exist_ok=True)
     root = cpio.Cpio()
     skeleton(root, list(hosts))
     programs(root, bin_folder or OUT / about["TARGET"])
-    folder = linux.of(board, about, prebuilt)
+    folder = linux.of(board, about, which)
     order = kernel.modules(folder, words(BOARDS / board / "modules") + list(extra_modules))
     for name, data in order:
         root.file("lib/modules/coracle/%s.ko" % name, data)

@@ -217,9 +217,9 @@ def boots(board, mib):
     assert board.wait_unit("unsigned", "refused", timeout=300)["reason"]
 
 
-def card(name, etc, tmp_path, prebuilt):
-    disk = image.make(name, etc, [("registry.demo", "10.0.2.2")], tmp_path, prebuilt=prebuilt)
-    parts = check_card(name, disk, linux.of(name, image.pack.settings(name), prebuilt))
+def card(name, etc, tmp_path, which):
+    disk = image.make(name, etc, [("registry.demo", "10.0.2.2")], tmp_path, which=which)
+    parts = check_card(name, disk, linux.of(name, image.pack.settings(name), which))
     with open(disk, "rb") as f:
         head = f.read(512)
     os.truncate(disk, 512 * MIB)                # a card's size, for QEMU: a power of two
@@ -257,14 +257,14 @@ class Raspi3(FromSlot):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("prebuilt", (False, True))
-def test_a_card_in_a_raspberry_pi_3(etc, tmp_path, prebuilt):
+@pytest.mark.parametrize("which", ("KERNEL", "OWN_KERNEL"))
+def test_a_card_in_a_raspberry_pi_3(etc, tmp_path, which):
     """What QEMU has of the family: the card is found and grown, the unit is pulled over USB and runs. Without the watchdog, at whose opening QEMU resets."""
     conf = (image.pack.BOARDS / "raspberrypi4/board.conf").read_text() + "data-grow=yes\nwatchdog=none\n"
-    disk = image.make("raspberrypi4", etc, [("registry.demo", "10.0.2.2")], tmp_path, board_conf=conf, prebuilt=prebuilt)
+    disk = image.make("raspberrypi4", etc, [("registry.demo", "10.0.2.2")], tmp_path, board_conf=conf, which=which)
     parts = partitions(disk)
     os.truncate(disk, 512 * MIB)
-    Raspi3.KERNEL = linux.of("raspberrypi4", image.pack.settings("raspberrypi4"), prebuilt)
+    Raspi3.KERNEL = linux.of("raspberrypi4", image.pack.settings("raspberrypi4"), which)
     with Raspi3(tmp_path, etc, disk, "raspberrypi4", is_image=True) as board:
         hello = board.wait_unit("hello", "running", timeout=900)
         assert hello["signer"] and board.status()["slot"] == "a"
@@ -277,18 +277,18 @@ def test_a_card_in_a_raspberry_pi_3(etc, tmp_path, prebuilt):
 
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_with_the_distributions_kernel(name, etc, tmp_path):
-    """PREBUILT=1. beaglebone: from the disk alone, through U-Boot as it is built for QEMU; raspberrypi4: kernel, initramfs and command line of
+    """beaglebone: from the disk alone, through U-Boot as it is built for QEMU; raspberrypi4: kernel, initramfs and command line of
     slot a. Both on virt: not the boards' own drivers."""
-    card(name, etc, tmp_path, True)
+    card(name, etc, tmp_path, "KERNEL")
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_with_the_boards_own_kernel(name, etc, tmp_path):
-    """make kernel, make image: drivers are built in, nothing is loaded."""
-    folder = linux.of(name, image.pack.settings(name))
+    """OWN_KERNEL=1: drivers are built in, nothing is loaded."""
+    folder = linux.of(name, image.pack.settings(name), "OWN_KERNEL")
     assert kernel.modules(folder, image.pack.words(image.pack.BOARDS / name / "modules")) == []
-    card(name, etc, tmp_path, False)
+    card(name, etc, tmp_path, "OWN_KERNEL")
 
 
 def test_firmware_of_a_raspberry_pi(etc, tmp_path):
@@ -296,8 +296,8 @@ def test_firmware_of_a_raspberry_pi(etc, tmp_path):
     (tmp_path / "fw").mkdir()
     (tmp_path / "fw/start4.elf").write_bytes(b"start")
     with pytest.raises(SystemExit, match="FIRMWARE=.* has no fixup4.dat"):
-        image.make("raspberrypi4", etc, out=tmp_path, prebuilt=True, firmware=tmp_path / "fw")
+        image.make("raspberrypi4", etc, out=tmp_path, firmware=tmp_path / "fw")
     (tmp_path / "fw/fixup4.dat").write_bytes(b"fixup")
-    disk = image.make("raspberrypi4", etc, out=tmp_path, prebuilt=True, firmware=tmp_path / "fw")
+    disk = image.make("raspberrypi4", etc, out=tmp_path, firmware=tmp_path / "fw")
     part = partitions(disk)["coracle-a"]
     assert read_file(disk, part, "start4.elf") == b"start" and read_file(disk, part, "fixup4.dat") == b"fixup"

@@ -7,8 +7,8 @@ import board as board_kit
 import kernel, kernel_options, linux, pack
 
 ABOUT = [pack.settings(p.parent.name) for p in pack.BOARDS.glob("*/board")]
-PACKAGES = sorted({about[key] for about in ABOUT for key in ("KERNEL", "PREBUILT") if "linux-source" not in about.get(key, "linux-source")})
-OWN = sorted(p.parent.name for p in pack.BOARDS.glob("*/board") if "linux-source" in pack.settings(p.parent.name)["KERNEL"])
+PACKAGES = sorted({about[key] for about in ABOUT for key in ("KERNEL", "FULL_KERNEL") if key in about})
+OWN = sorted(p.parent.name for p in pack.BOARDS.glob("*/board") if "OWN_KERNEL" in pack.settings(p.parent.name))
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -45,8 +45,8 @@ def test_a_boards_fragment_asks_for_it(name):
 def test_a_boards_own_kernel(name):
     """Built, complete, with every driver of `modules` and every device tree of the board."""
     about = pack.settings(name)
-    folder = linux.of(name, about)
-    assert linux.of(name, about) == folder          # kept
+    folder = linux.of(name, about, "OWN_KERNEL")
+    assert linux.of(name, about, "OWN_KERNEL") == folder          # kept
     assert kernel_options.missing(kernel.config(folder).read_text()) == []
     assert kernel.modules(folder, pack.words(pack.BOARDS / name / "modules")) == []
     assert all(kernel.dtb(folder, d).stat().st_size > 1000 for d in about["DTB"].split())

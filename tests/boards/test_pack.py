@@ -4,7 +4,7 @@ disk as the board looks for it, and a .deb whose bytes are not the locked ones."
 import json, os, subprocess
 import pytest
 import board as board_kit
-import kernel, linux, pack
+import kernel, pack
 
 BOARDS = sorted(p.parent.name for p in pack.BOARDS.glob("*/board"))
 
@@ -13,7 +13,7 @@ BOARDS = sorted(p.parent.name for p in pack.BOARDS.glob("*/board"))
 def test_modules_come_after_what_they_need(name):
     wanted = pack.words(pack.BOARDS / name / "modules")
     about = pack.settings(name)
-    order = kernel.modules(linux.of(name, about, prebuilt="linux-source" in about["KERNEL"]), wanted)
+    order = kernel.modules(kernel.unpack(about["KERNEL"]), wanted)
     names = [n for n, _ in order]
     assert len(set(names)) == len(names) and {"overlay", "virtio_blk", "virtio_net"} <= set(names)
     for at, (_, data) in enumerate(order):

@@ -7,7 +7,7 @@ import images, init_kit
 
 # What boot() takes for a board that has a watchdog; Debian's name of the architecture, its compiler.
 DOG = {"qemu-x86_64": {}, "qemu-armv7": {"modules": ("softdog",)},
-       "qemu-aarch64": {"prebuilt": True, "modules": ("crc32c_generic", "ext4", "i6300esb"), "more": ("-device", "i6300esb")}}
+       "qemu-aarch64": {"which": "FULL_KERNEL", "modules": ("crc32c_generic", "ext4", "i6300esb"), "more": ("-device", "i6300esb")}}
 GNU = {"qemu-x86_64": ("amd64", "x86_64-linux-gnu"), "qemu-aarch64": ("arm64", "aarch64-linux-gnu"), "qemu-armv7": ("arm", "arm-linux-gnueabihf")}
 
 

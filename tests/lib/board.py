@@ -37,14 +37,14 @@ class Board:
     """NAME: boards/NAME. FOLDER: of this board's files. ETC: what becomes /etc/coracle. DISK: data disk or None. NET: with a network card?
     CONF: text for board.conf instead of the board's. RTC, MEMORY: as QEMU takes them; APPEND: more kernel words; DRIVE: more
     of -drive; BIN_FOLDER: of other programs; MODULES: more of the kernel's; MORE: words for QEMU; IS_IMAGE: the disk holds all, the
-    board's firmware boots it; FORWARD: a port of this machine that leads to one of the board; PREBUILT: with the kernel of that name in boards/NAME/board."""
+    board's firmware boots it; FORWARD: a port of this machine that leads to one of the board; WHICH: the kernel of that name in boards/NAME/board."""
 
     def __init__(self, folder, etc, disk, name, net=True, conf=None, rtc=None, memory=512, append="", drive="", bin_folder=None, is_image=False,
-                 forward="", modules=(), more=(), prebuilt=False):
+                 forward="", modules=(), more=(), which="KERNEL"):
         self.about, self.folder, self.disk = pack.settings(name), pathlib.Path(folder), disk
         if not is_image:
             self.vmlinuz, self.initramfs = pack.pack(name, etc, [("registry.demo", "10.0.2.2")], out=folder, board_conf=conf, bin_folder=bin_folder,
-                                                     extra_modules=modules, prebuilt=prebuilt)
+                                                     extra_modules=modules, which=which)
         about = self.about
         words = shlex.split(about["QEMU"]) + ["-nodefaults", "-display", "none", "-serial", "stdio", "-m", str(memory), "-smp", "2",
                                               "-accel", os.environ.get("ACCEL") or "tcg,thread=multi"]
