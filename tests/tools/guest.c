@@ -10,7 +10,7 @@
  *   watch PROC    prints, every second, what PROC/1/status says of PID 1's memory, and how many zombies there are
  *   count N US    prints "number I" N times, US microseconds apart, each in two writes
  *   half A MS B   prints A, and MS later B and the end of the line
- *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call
+ *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64, aarch64)
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
  *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
  *   both PORT NAME PORT   the one and, beside it, the other
@@ -111,8 +111,6 @@ static int check(const char *name)
 /* One instruction that jumps to itself. */
 #if defined(__aarch64__)
 static const char loop[] = "\x00\x00\x00\x14";
-#elif defined(__arm__)	/* Thumb, as the C library's system calls are built */
-static const char loop[] = "\xfe\xe7";
 #else
 static const char loop[] = "\xeb\xfe";
 #endif
