@@ -157,7 +157,7 @@ check: setup
 	$(MAKE) --no-print-directory unit-programs
 	$(PYTHON) tests/check.py
 check-full:
-	CORACLE_FULL=1 SOAK_S=300 $(MAKE) --no-print-directory check
+	CORACLE_FULL=1 $(MAKE) --no-print-directory check
 
 size: $(TARGETS)
 	$(PYTHON) tests/size.py

@@ -7,7 +7,7 @@
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
  *   leak          takes memory until it is killed           bomb          forks without end
- *   watch PROC    prints, every second, what PROC/1/status says of PID 1's memory, and how many zombies there are
+ *   watch PROC    prints, every second, what PROC/1/status and its page tables say of PID 1's memory, and how many zombies there are
  *   count N US    prints "number I" N times, US microseconds apart, each in two writes
  *   half A MS B   prints A, and MS later B and the end of the line
  *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64, aarch64)
@@ -135,14 +135,14 @@ static int stall(const char *proc)
 	return 0;
 }
 
-/* The number behind KEY in PROC/PID/status; for "State:" the letter. */
-static long field(const char *proc, const char *pid, const char *key)
+/* The number behind KEY in PROC/PID/FILE; for "State:" the letter. */
+static long number(const char *proc, const char *pid, const char *file, const char *key)
 {
 	char path[300], line[256];
 	long n = -1;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/%s/status", proc, pid);
+	snprintf(path, sizeof(path), "%s/%s/%s", proc, pid, file);
 	f = fopen(path, "r");
 	while (f && n < 0 && fgets(line, sizeof(line), f))
 		if (!strncmp(line, key, strlen(key)))
@@ -150,6 +150,11 @@ static long field(const char *proc, const char *pid, const char *key)
 	if (f)
 		fclose(f);
 	return n;
+}
+
+static long field(const char *proc, const char *pid, const char *key)
+{
+	return number(proc, pid, "status", key);
 }
 
 static void watch(const char *proc)
@@ -164,7 +169,8 @@ static void watch(const char *proc)
 				zombies++;
 		if (d)
 			closedir(d);
-		printf("rss %ld data %ld zombies %ld\n", field(proc, "1", "VmRSS:"), field(proc, "1", "VmData:"), zombies);
+		printf("rss %ld data %ld exact %ld zombies %ld\n", field(proc, "1", "VmRSS:"), field(proc, "1", "VmData:"),
+		       number(proc, "1", "smaps_rollup", "Rss:"), zombies);
 	}
 }
 
