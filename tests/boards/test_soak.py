@@ -134,7 +134,7 @@ def test_one_page_now_and_then_is_found(boot, units, tmp_path, monkeypatch):
     leaky = tmp_path / "out/x86_64/coracle-init"
     leaky.unlink()
     (tmp_path / "leak.c").write_text(LEAK % (60000 if seconds >= 300 else seconds * 100))
-    subprocess.run([build / "deps/bin/musl-gcc", "-static-pie", "-fPIE", "-Wl,--wrap=helper_scan", "-o", leaky, tmp_path / "leak.c",
+    subprocess.run([build / "deps/bin/musl-gcc", "-static-pie", "-fPIE", "-fno-lto", "-Wl,--wrap=helper_scan", "-o", leaky, tmp_path / "leak.c",
                     build / "init/init_main.o", "-L%s" % (build / "deps/lib"), "-Wl,--start-group", build / "init/libinit.a",
                     build / "lib/liblib.a", "-Wl,--end-group"], check=True)
     subprocess.run(["strip", leaky], check=True)
