@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -47,6 +48,24 @@ static int write_at(int dir, const char *key, const char *value)
 	return r;
 }
 
+static int read_at(int dir, const char *key, char *out, size_t size)
+{
+	int fd = openat(dir, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, out, size - 1);
+	r = n < 0 ? -errno : 0;
+	if (n < 0)
+		n = 0;
+	if (n > 0 && out[n - 1] == '\n')
+		n--;
+	out[n] = '\0';
+	close(fd);
+	return r;
+}
+
 static int check_is_cgroup(int dir)
 {
 	struct statfs fs;
@@ -56,13 +75,27 @@ static int check_is_cgroup(int dir)
 	return (unsigned long)fs.f_type == CGROUP2_SUPER_MAGIC ? 0 : -ENOTSUP;
 }
 
-/* One write per controller: the kernel refuses all of them where it lacks one. */
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *at = list; (at = strstr(at, word)); at += len)
+		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
+			return true;
+	return false;
+}
+
+/* One write per controller: the kernel refuses all of them where it lacks one. None that would change nothing: even that waits until
+ * every group that was removed lately is gone. */
 static void delegate(int dir)
 {
 	static const char *const controllers[] = { "+memory", "+pids", "+cpu", "+io", "+cpuset", "+hugetlb" };
+	char have[256] = "";
 
+	read_at(dir, "cgroup.subtree_control", have, sizeof(have));
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
-		write_at(dir, "cgroup.subtree_control", controllers[i]);
+		if (!has_word(have, controllers[i] + 1))
+			write_at(dir, "cgroup.subtree_control", controllers[i]);
 }
 
 /* From DIR (owned, closed here) one component down, made if missing. In cgroupfs DIR's controllers are handed down first. */
@@ -127,27 +160,11 @@ int cgroup_write(const char *path, const char *key, const char *value)
 
 int cgroup_read(const char *path, const char *key, char *out, size_t size)
 {
-	int dir = open_dir(AT_FDCWD, path);
-	ssize_t n;
-	int fd, r = 0;
+	int dir = open_dir(AT_FDCWD, path), r;
 
 	if (dir < 0)
 		return dir;
-	fd = openat(dir, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
-		r = -errno;
-		close(dir);
-		return r;
-	}
-	n = read(fd, out, size - 1);
-	if (n < 0) {
-		r = -errno;
-		n = 0;
-	}
-	if (n > 0 && out[n - 1] == '\n')
-		n--;
-	out[n] = '\0';
-	close(fd);
+	r = read_at(dir, key, out, size);
 	close(dir);
 	return r;
 }

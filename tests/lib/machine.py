@@ -81,7 +81,7 @@ def make_disk(folder, files, job, mib):
             (root / "usr" / name).mkdir(parents=True, exist_ok=True)
             (root / name).symlink_to("usr/" + name)
     disk = folder / "disk.img"
-    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", root, disk, "%dM" % mib], check=True,
+    subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", root, disk, "%dM" % mib], check=True, stdout=subprocess.DEVNULL,
                    env=dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin"))
     shutil.rmtree(root)
     return disk
