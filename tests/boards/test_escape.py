@@ -104,30 +104,3 @@ def test_canaries(boot, board_name, hostile, unit_text):
         assert "pwd=" not in said(name)
     assert board.unit("escape")["state"] == "running"
     assert board.poweroff() == 0
-
-
-@pytest.mark.full
-def test_bus_and_camera(boot, board_name, hostile, unit_text, monkeypatch):
-    """I2C (the SMBus controller that QEMU's q35 has) and video (vivid), for which the board needs Debian's other kernel: nodes, names and rules as AddDevice=
-    says, and nothing of them in the unit beside."""
-    if board_name != "qemu-x86_64":
-        pytest.skip("skip: only QEMU's q35 has an I2C controller")
-    about = dict(board_kit.pack.settings(board_name), KERNEL="trixie amd64 linux-image-amd64")
-    monkeypatch.setattr(board_kit.pack, "settings", lambda name: about)
-    owned = "User=1000\nAddDevice=/dev/i2c-0:/dev/bus:%s\nAddDevice=/dev/video0:/dev/camera:%s\nExec=device /dev/bus device /dev/camera open /dev/bus read /dev/bus " \
-            "stat /dev/camera echo done sleep 100000000"
-    board = boot(modules=("ext4", "i2c-i801", "i2c-dev", "vivid"), units={
-        "ports.container": unit_text(owned % ("rw", "rw"), name="escape"),
-        "reader.container": unit_text(owned % ("r", "rw"), name="escape"),
-        "other.container": unit_text("Exec=ls /dev echo done sleep 100000000", name="escape")})
-    said = {}
-    for name in ("ports", "reader", "other"):
-        board.wait_unit(name, "running", timeout=150)
-        board.wait_says("logs %s" % name, r"stdout F done")
-        said[name] = board.say("logs %s -n 200" % name)
-    assert re.search(r"F device /dev/bus=i2c [0-9a-f]+", said["ports"]) and "F device /dev/camera=video vivid" in said["ports"], said["ports"]
-    assert "F stat /dev/camera=20600 1000:" in said["ports"], said["ports"]
-    assert "F open /dev/bus=0" in said["ports"] and "F open /dev/bus!EACCES" in said["reader"], said
-    assert "device /dev/camera=video vivid" in said["reader"], said
-    assert "i2c" not in said["other"] and "video" not in said["other"], said["other"]
-    assert board.poweroff() == 0
