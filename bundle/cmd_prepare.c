@@ -17,7 +17,9 @@
 #include "job.h"
 #include "quadlet.h"
 #include "release.h"
+#include "pre_switch.h"
 #include "slots.h"
+#include "volume_saved.h"
 
 struct options {
 	int record_fd, result_fd;
@@ -140,13 +142,28 @@ static bool is_of_release(const struct options *o)
 	return strncmp(o->unit, o->store, len) == 0 && strncmp(o->unit + len, "/" RELEASE_FOLDER "/", sizeof(RELEASE_FOLDER) + 1) == 0;
 }
 
+/* Is the unit's last start of an image on trial, whose volumes are copied and whose PreSwitch= is run first? 1, 0, or what failed. KEY names what is started. */
+static int settle_volumes(const struct options *o, struct store *store, const struct unit_file *unit, char key[VOLUME_KEY_LEN + 1], struct err *e)
+{
+	struct slots *slots = malloc(sizeof(*slots));
+	bool is_release = is_of_release(o);
+	int r = slots ? slots_read(store, slots, NULL) : -ENOMEM;
+
+	snprintf(key, VOLUME_KEY_LEN + 1, "%.32s", is_release ? o->unit + strlen(o->store) + sizeof("/" RELEASE_FOLDER) : o->digest_text + 7);
+	/* Who cannot say what is tried does not decide about data: take_slot complains of the file. */
+	r = r < 0 ? 0 : volume_saved_settle(store, slots, unit, key, is_release, e);
+	free(slots);
+	return r;
+}
+
 static int prepare(const struct options *o, struct bundle_told *told, struct job_result *result, struct err *e)
 {
 	struct record_build *record = malloc(sizeof(*record));
 	struct unit_file *unit = NULL;
 	struct store *store = NULL;
 	struct err note = { "" };
-	char *bytes = NULL;
+	char *bytes = NULL, key[VOLUME_KEY_LEN + 1];
+	bool has_command = false;
 	size_t len = 0;
 	int lock = -1, r;
 
@@ -158,7 +175,12 @@ static int prepare(const struct options *o, struct bundle_told *told, struct job
 		r = -EAGAIN;
 	if (r == 0)
 		r = store_open(&store, o->store, STORE_WRITE, e);
-	if (r == 0)
+	if (r == 0) {
+		r = settle_volumes(o, store, unit, key, e);
+		has_command = r == 1;
+		r = r == -ENOENT ? -EAGAIN : r;
+	}
+	if (r >= 0)
 		r = lock = store_lock(store, false, 10000, e);
 	if (r >= 0)
 		r = make(o, store, unit, span_of(bytes, len), record, told, e);
@@ -169,14 +191,15 @@ static int prepare(const struct options *o, struct bundle_told *told, struct job
 	}
 	if (r == 0)
 		read_signer(o, store, result->signer, sizeof(result->signer));
-	if (r == 0 && is_of_release(o))
-		goto out;
 	/* Not remembered is not refused: without a network the next boot would miss it, this one runs. */
-	if (r == 0 && take_slot(o, store, &note) < 0)
+	if (r == 0 && !is_of_release(o) && take_slot(o, store, &note) < 0)
 		compile_note("%s", note.text);
-out:
 	if (lock >= 0)
-		close(lock);
+		close(lock);	/* the command may take its time */
+	if (r == 0 && has_command)
+		r = pre_switch_run(store, o->store, &o->digest, unit, record, e);
+	if (r == 0 && has_command)
+		r = volume_saved_done(store, unit, key, e);
 	store_close(store);
 	unit_file_free(unit);
 	free(bytes);

@@ -226,14 +226,10 @@ static bool parse(struct release_pull *p, int argc, char **argv)
 
 static int find_program(struct release_pull *p, struct err *e)
 {
-	ssize_t n = readlink("/proc/self/exe", p->fetch, sizeof(p->fetch) - 32);
-	char *slash;
+	int r = file_sibling("coracle-fetch", p->fetch, sizeof(p->fetch));
 
-	if (n <= 0)
-		return err_sys(e, errno, "/proc/self/exe");
-	p->fetch[n] = '\0';
-	slash = strrchr(p->fetch, '/');
-	snprintf(slash + 1, 31, "coracle-fetch");
+	if (r < 0)
+		return err_sys(e, -r, "/proc/self/exe");
 	p->store_path = realpath(p->store_dir, NULL);
 	return p->store_path ? 0 : err_sys(e, errno, "%s", p->store_dir);
 }

@@ -18,6 +18,7 @@
 #include "release.h"
 #include "slot_steps.h"
 #include "update_log.h"
+#include "volume_saved.h"
 
 enum { LOCK_MS = 10000 };
 
@@ -90,6 +91,19 @@ static uint64_t version_of(const struct options *o, struct store *store)
 	return quadlet_u64(text, UINT64_MAX, &n) ? n : 0;
 }
 
+/* At the switch again: a volume may have grown while the image waited. */
+static int check_room(const struct options *o, struct store *store, struct err *e)
+{
+	struct unit_file *unit = NULL;
+	uint64_t need = 0;
+	int r = 0;
+
+	if (o->unit && !release_is(o->name) && unit_file_read(&unit, o->unit, o->store, NULL, NULL, NULL, NULL) == 0)
+		r = volume_saved_room(store, unit, &need, e);
+	unit_file_free(unit);
+	return r;
+}
+
 /* Compiles what would be started. Then it is on the disk whole, or not staged. */
 static int preflight(const struct options *o, struct store *store, struct err *e)
 {
@@ -97,6 +111,7 @@ static int preflight(const struct options *o, struct store *store, struct err *e
 	struct record_build *record = malloc(sizeof(*record));
 	struct unit_file *unit = NULL;
 	struct bundle_told told;
+	uint64_t need = 0;
 	char *bytes = NULL;
 	size_t len = 0;
 	int r = record ? 0 : err_sys(e, ENOMEM, "stage %s", o->name);
@@ -113,6 +128,8 @@ static int preflight(const struct options *o, struct store *store, struct err *e
 	m.unit = unit;
 	if (r == 0)
 		r = bundle_make_own(&m, o->store, false, span_of(bytes, len), record, &told, e);
+	if (r == 0)
+		r = volume_saved_room(store, unit, &need, e);
 	unit_file_free(unit);
 	free(bytes);
 	free(record);
@@ -177,6 +194,8 @@ static int change(const struct options *o, struct store *store, uint64_t *floor,
 	if (r >= 0) {
 		*floor = s->floor;
 		remember(o, store);
+		if (strcmp(o->step, "commit") == 0)
+			volume_saved_drop(store, o->name, o->digest_text);
 	}
 	if (lock >= 0)
 		close(lock);
@@ -192,7 +211,7 @@ static int run(const struct options *o, uint64_t *floor, struct err *e)
 	if (r == 0)
 		r = lock = store_lock(store, false, LOCK_MS, e);
 	if (r >= 0)
-		r = strcmp(o->step, "stage") == 0 ? preflight(o, store, e) : 0;
+		r = strcmp(o->step, "stage") == 0 ? preflight(o, store, e) : strcmp(o->step, "switch") == 0 ? check_room(o, store, e) : 0;
 	if (r == 0)
 		r = change(o, store, floor, e);
 	if (lock >= 0)

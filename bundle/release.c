@@ -18,6 +18,7 @@
 #include "quadlet.h"
 #include "seal.h"
 #include "store_dir.h"
+#include "volume_saved.h"
 
 enum { TRUST_FILE_MAX = 1 << 20, ENTRIES_MAX = 64, PINS_MAX = CONFIG_UNITS_MAX * 160 };
 
@@ -305,6 +306,7 @@ struct compiling {
 	const char *store_dir;
 	struct release_pins pins;
 	struct record_build record;
+	uint64_t need;			/* room for copies of volumes */
 };
 
 static int compile_one(void *to, const struct unit_file *u, struct span bytes, struct err *e)
@@ -318,6 +320,8 @@ static int compile_one(void *to, const struct unit_file *u, struct span bytes, s
 	if (r < 0)
 		return err_set(e, -EUCLEAN, "release: unit %s: not pinned: pull it again", u->name);
 	r = bundle_make_own(&m, c->store_dir, false, bytes, &c->record, &told, e);
+	if (r == 0)
+		r = volume_saved_room(c->store, u, &c->need, e);
 	return r < 0 ? err_prefix(e, r, "release: unit %s", u->name) : 0;
 }
 

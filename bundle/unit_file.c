@@ -51,6 +51,7 @@ static void defaults(struct unit_file *u)
 	u->log_burst = CONFIG_LOG_BURST;
 	u->log_interval_ms = 30000;
 	u->log_size_max = CONFIG_LOG_FILE_KIB * 1024;
+	u->pre_switch_ms = 60000;
 }
 
 static int name_from_path(struct unit_file *u, const char *path, struct err *e)
@@ -163,6 +164,40 @@ static int take(void *arg, const struct quadlet_line *l)
 	return err_set(p->e, r, "%s:%u: %s=%s: takes %s", p->path, l->line, l->key, shown, k->text);
 }
 
+bool unit_file_copies(const struct unit_file *u, const char *name, size_t len)
+{
+	bool does = false;
+
+	for (uint32_t i = 0; i < u->on_update.count; i++) {
+		const char *at = u->on_update.at[i], *colon = strchr(at, ':');
+
+		if (!colon || ((size_t)(colon - at) == len && memcmp(at, name, len) == 0))
+			does = (colon ? colon[1] : at[0]) == 'c';
+	}
+	return does;
+}
+
+/* Every volume that VolumeOnUpdate= names is there, and what a switch may take. */
+static int judge_on_update(struct unit_file *u, const char *path, struct err *e)
+{
+	bool has_copy = false;
+
+	for (uint32_t k = 0; k < u->on_update.count; k++) {
+		const char *at = u->on_update.at[k];
+		size_t len = strcspn(at, ":") + 1;
+		uint32_t i = 0;
+
+		while (at[len - 1] && i < u->volumes.count && strncmp(u->volumes.at[i], at, len) != 0)
+			i++;
+		if (at[len - 1] && i == u->volumes.count)
+			return err_set(e, -EINVAL, "%s: VolumeOnUpdate=%s: no Volume= of that name", path, at);
+	}
+	for (uint32_t i = 0; i < u->volumes.count; i++)
+		has_copy |= u->volumes.at[i][0] != '/' && unit_file_copies(u, u->volumes.at[i], strcspn(u->volumes.at[i], ":"));
+	u->switch_ms = (has_copy ? CONFIG_VOLUME_COPY_DEADLINE_S * 1000U : 0) + (u->pre_switch.count ? u->pre_switch_ms : 0);
+	return 0;
+}
+
 static int whole(struct unit_file *u, const char *path, struct err *e)
 {
 	if (!u->image)
@@ -181,7 +216,7 @@ static int whole(struct unit_file *u, const char *path, struct err *e)
 		return err_set(e, -EINVAL, "%s: Type=oneshot is done when it ends: Notify= has no meaning with it", path);
 	if (u->restart_max_sec_ms < u->restart_sec_ms)
 		return err_set(e, -EINVAL, "%s: RestartMaxDelaySec= is less than RestartSec=", path);
-	return 0;
+	return judge_on_update(u, path, e);
 }
 
 int unit_file_new(struct unit_file **out, struct span text, const char *path, const struct unit_notices *notices, struct err *e)

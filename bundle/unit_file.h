@@ -67,6 +67,9 @@ struct unit_file {
 	/* [X-Coracle] */
 	bool is_critical, is_enabled, refuses_secrets, skips_registry;
 	struct unit_update update;		/* is_auto is of [Container] */
+	struct unit_list on_update;		/* VolumeOnUpdate=: [NAME:]copy|keep, later over earlier */
+	struct unit_list pre_switch;		/* words of a command */
+	uint32_t pre_switch_ms, switch_ms;	/* switch_ms: as unit_entry's */
 	uint32_t cpu_percent, cpu_weight;	/* 0: no limit, the kernel's default */
 	const char *cpu_set;
 	int32_t oom_score_adj;
@@ -96,6 +99,9 @@ int unit_file_read(struct unit_file **out, const char *path, const char *store_d
 const char *unit_file_name(const char *path);
 /* Of any file of units below STORE_DIR, whose TEXT was read: 0, also where there is no key; -EKEYREJECTED. */
 int unit_file_check_seal(const char *path, const char *store_dir, struct span text, struct err *e);
+
+/* Is the volume NAME copied before an update (VolumeOnUpdate=)? */
+bool unit_file_copies(const struct unit_file *u, const char *name, size_t len);
 
 /* Copies LEN bytes of TEXT and a NUL into the unit; NULL when it is full. */
 const char *unit_file_text(struct unit_file *u, const char *text, size_t len);

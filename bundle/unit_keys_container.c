@@ -55,7 +55,7 @@ static void dollars(char *word)
 	*to = '\0';
 }
 
-static int command(struct unit_file *u, struct unit_list *l, const char *v)
+int unit_value_command(struct unit_file *u, struct unit_list *l, const char *v)
 {
 	char word[QUADLET_VALUE_MAX];
 	int r;
@@ -73,7 +73,7 @@ static int command(struct unit_file *u, struct unit_list *l, const char *v)
 int unit_keys_container_exec(struct unit_file *u, const char *v, struct err *e)
 {
 	u->has_exec = v[0];
-	return command(u, &u->exec, v);
+	return unit_value_command(u, &u->exec, v);
 }
 
 /* A JSON array of strings; its syntax is read as words, with , and [] as blanks. */
@@ -94,7 +94,7 @@ static int json_words(struct unit_file *u, struct unit_list *l, const char *v)
 		else if (!is_quoted && !isspace((unsigned char)text[i]))
 			return -EINVAL;
 	}
-	return is_quoted ? -EINVAL : command(u, l, text);
+	return is_quoted ? -EINVAL : unit_value_command(u, l, text);
 }
 
 /* A JSON array of strings, or one path: podman-run(1) --entrypoint. */

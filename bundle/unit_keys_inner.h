@@ -15,6 +15,8 @@ int unit_value_add(struct unit_file *u, struct unit_list *l, const char *value);
 int unit_value_words(struct unit_file *u, struct unit_list *l, const char *value, bool (*is_good)(const char *word));
 /* One value a line, not split. */
 int unit_value_line(struct unit_file *u, struct unit_list *l, const char *value);
+/* The words of a command line, instead of those before; "$$" is "$". */
+int unit_value_command(struct unit_file *u, struct unit_list *l, const char *value);
 int unit_value_bool(bool *field, const char *value, bool fallback);
 int unit_value_ms(uint32_t *field, const char *value, uint32_t fallback);
 int unit_value_size(uint64_t *field, const char *v, uint64_t fallback, uint64_t min);
@@ -110,6 +112,9 @@ UNIT_KEYS_READER(x_confirm_window);
 UNIT_KEYS_READER(x_confirm_registry);
 UNIT_KEYS_READER(x_update_interval);
 UNIT_KEYS_READER(x_update_window);
+UNIT_KEYS_READER(x_volume_on_update);
+UNIT_KEYS_READER(x_pre_switch);
+UNIT_KEYS_READER(x_pre_switch_sec);
 UNIT_KEYS_READER(x_cpu_quota);
 UNIT_KEYS_READER(x_cpu_weight);
 UNIT_KEYS_READER(x_cpus);

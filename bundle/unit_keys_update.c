@@ -6,7 +6,7 @@
 #include "quadlet.h"
 #include "unit_keys_inner.h"
 
-enum { INTERVAL_MIN_MS = 10000 };
+enum { INTERVAL_MIN_MS = 10000, PRE_SWITCH_MS = 60000, PRE_SWITCH_MIN_MS = 1000, PRE_SWITCH_MAX_MS = 3600000 };
 
 int unit_keys_auto_update(struct unit_file *u, const char *v, struct err *e)
 {
@@ -74,4 +74,29 @@ int unit_keys_x_update_window(struct unit_file *u, const char *v, struct err *e)
 	u->update.window_from = (uint16_t)from;
 	u->update.window_to = (uint16_t)to;
 	return 0;
+}
+
+/* [NAME:]copy|keep */
+static bool is_on_update(const char *s)
+{
+	const char *colon = strchr(s, ':'), *what = colon ? colon + 1 : s;
+
+	return colon != s && (strcmp(what, "copy") == 0 || strcmp(what, "keep") == 0);
+}
+
+int unit_keys_x_volume_on_update(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_words(u, &u->on_update, v, is_on_update);
+}
+
+int unit_keys_x_pre_switch(struct unit_file *u, const char *v, struct err *e)
+{
+	return unit_value_command(u, &u->pre_switch, v);
+}
+
+int unit_keys_x_pre_switch_sec(struct unit_file *u, const char *v, struct err *e)
+{
+	int r = unit_value_ms(&u->pre_switch_ms, v, PRE_SWITCH_MS);
+
+	return r == 0 && (u->pre_switch_ms < PRE_SWITCH_MIN_MS || u->pre_switch_ms > PRE_SWITCH_MAX_MS) ? -EINVAL : r;
 }

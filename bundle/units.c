@@ -201,6 +201,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->log_interval_ms = u->log_interval_ms;
 	x->log_size_max = u->log_size_max;
 	x->update = u->update;
+	x->switch_ms = u->switch_ms;
 	memcpy(x->exit_success, u->exit_success, sizeof(x->exit_success));
 	memcpy(x->exit_prevent, u->exit_prevent, sizeof(x->exit_prevent));
 	memcpy(x->exit_force, u->exit_force, sizeof(x->exit_force));
@@ -245,6 +246,22 @@ static void link_names(struct unit_table *t, struct unit_entry *x, const struct 
 		}
 		x->dep[d].unit = (uint16_t)other;
 		x->dep[d].kinds |= kind;
+	}
+}
+
+/* What is put back for one must not be taken away from under another. */
+static void refuse_shared_copies(struct unit_table *t, struct unit_file **u, uint32_t i)
+{
+	for (uint32_t v = 0; v < u[i]->volumes.count; v++) {
+		const char *at = u[i]->volumes.at[v];
+		size_t len = strcspn(at, ":");
+
+		if (at[0] == '/' || !unit_file_copies(u[i], at, len))
+			continue;
+		for (uint32_t k = 0; k < t->count; k++)
+			for (uint32_t w = 0; k != i && u[k] && w < u[k]->volumes.count; w++)
+				if (strncmp(u[k]->volumes.at[w], at, len + 1) == 0)
+					refuse(&t->unit[i], "VolumeOnUpdate=copy: volume %.*s is unit %s's too", (int)len, at, t->unit[k].name);
 	}
 }
 
@@ -504,6 +521,9 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 	for (uint32_t i = 0; i < t->count; i++)
 		if (u[i] && !t->unit[i].error[0])
 			link_unit(t, &t->unit[i], u[i]);
+	for (uint32_t i = 0; i < t->count; i++)
+		if (u[i] && !t->unit[i].error[0])
+			refuse_shared_copies(t, u, i);
 	refuse_circles(t);
 	join_slots(s);
 	add_release(s);

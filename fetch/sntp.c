@@ -124,16 +124,9 @@ static const struct sock_filter filter[] = {
 static int open_chronyd(void)
 {
 	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 16);
-	char *slash;
+	int r = file_sibling("chronyd", path, sizeof(path)), fd = r < 0 ? r : open(path, O_PATH | O_CLOEXEC);
 
-	if (n <= 0)
-		return -errno;
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	memcpy(slash + 1, "chronyd", 8);
-	n = open(path, O_PATH | O_CLOEXEC);
-	return n < 0 ? -errno : (int)n;
+	return fd < 0 && r == 0 ? -errno : fd;
 }
 
 static void start(uint64_t now_ms)

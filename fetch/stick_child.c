@@ -57,18 +57,15 @@ bool stick_is_archive(const char *name)
 /* What ARGV prints, at most ANSWER_MAX bytes; NULL where it prints nothing. The caller frees. Its exit status does not count: a refusal is an answer. */
 static char *answer_of(const char *program, char *const argv[])
 {
-	char *text = malloc(ANSWER_MAX + 1), path[PATH_MAX], *slash;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 32);
+	char *text = malloc(ANSWER_MAX + 1), path[PATH_MAX];
+	ssize_t n;
 	int fds[2];
 	pid_t pid;
 
-	if (!text || n <= 0 || pipe2(fds, O_CLOEXEC) < 0) {
+	if (!text || file_sibling(program, path, sizeof(path)) < 0 || pipe2(fds, O_CLOEXEC) < 0) {
 		free(text);
 		return NULL;
 	}
-	path[n] = '\0';
-	slash = strrchr(path, '/');
-	snprintf(slash + 1, 31, "%s", program);
 	pid = fork();
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDWR);

@@ -104,7 +104,7 @@ static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_
 	j->unit = unit;
 	j->result_fd = result[0];
 	j->begin_ms = j->heard_ms = p->now_ms;
-	j->deadline_ms = p->now_ms + deadline_of(kind);
+	j->deadline_ms = p->now_ms + deadline_of(kind) + (kind == JOB_PREPARE ? p->units[unit].entry.switch_ms : 0);
 	j->stall_ms = kind == JOB_PULL || kind == JOB_FETCH ? CONFIG_PULL_STALL_S * 1000ULL : 0;
 	j->kind = kind;
 	ends[0] = result[1];

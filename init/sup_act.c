@@ -130,6 +130,9 @@ const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event)
 	after = obstacle_after(p, i);
 	if (after)
 		return after;
+	/* The job of preparing may copy its volumes, or put others in their place. */
+	if (u->is_dirty && !sup_is_clean(p, i))
+		return "waits for processes of its last run to end";
 	if (!wants_pull && u->record_fd >= 0 && u->entry.has_network && !u->has_network) {
 		if (job_count(p, JOB_NETWORKS, -1))
 			return "waits for another unit's network";
@@ -137,8 +140,6 @@ const char *sup_obstacle(struct pid1 *p, unsigned i, enum unit_event *event)
 		return NULL;
 	}
 	if (!wants_pull && u->record_fd >= 0) {
-		if (u->is_dirty && !sup_is_clean(p, i))
-			return "waits for processes of its last run to end";
 		if (!(p->is_rescue && u->entry.is_critical) && !unit_limit_take(&u->limit, p->now_ms, u->entry.start_limit_burst,
 			u->entry.start_limit_interval_ms)) {
 			sup_say(p, i, "started too often (StartLimitBurst=); `coracle start` tries again");

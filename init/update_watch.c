@@ -73,6 +73,8 @@ static uint64_t watch_release(struct pid1 *p, unsigned i, uint64_t now_ms)
 			bad(p, i, k, fault);
 			return now_ms;
 		}
+		if (u->is_used && !u->is_gone && u->entry.origin == UNIT_ORIGIN_RELEASE)
+			late += u->entry.switch_ms;
 		/* Down is what somebody wished, or what its calendar says. */
 		if (u->is_used && !u->is_gone && u->entry.origin == UNIT_ORIGIN_RELEASE && u->state != UNIT_INACTIVE && !is_good(p, k, now_ms, &next))
 			waits = k + 1;
@@ -104,7 +106,7 @@ static uint64_t watch(struct pid1 *p, unsigned i, uint64_t now_ms)
 	if (!x->has_begun && (u->state == UNIT_WAITING || u->state == UNIT_RESTARTING))
 		x->since_ms = now_ms;	/* its time begins with it */
 	x->has_begun |= u->state == UNIT_STARTING || u->state == UNIT_ACTIVATING || u->state == UNIT_RUNNING || x->ends;
-	late = x->since_ms + update_window_ms(&u->entry);
+	late = x->since_ms + update_window_ms(&u->entry) + u->entry.switch_ms;
 	if (x->was_stopped) {
 		update_say(p, i, "stopped by hand");
 		update_event(p, i, UPDATE_EV_STOPPED);
@@ -114,7 +116,7 @@ static uint64_t watch(struct pid1 *p, unsigned i, uint64_t now_ms)
 		update_event(p, i, UPDATE_EV_GOOD);
 	} else if (fault) {
 		bad(p, i, i, fault);
-	} else if (now_ms >= late && u->job_fails && !x->has_begun) {
+	} else if ((now_ms >= late || (u->entry.switch_ms && u->job_fails >= CONFIG_UPDATE_CRASHES)) && u->job_fails && !x->has_begun) {
 		update_say(p, i, "could not be started");	/* not its fault */
 		update_event(p, i, UPDATE_EV_STOPPED);
 	} else if (now_ms >= late) {

@@ -272,6 +272,17 @@ int file_make_dirs(int dir, const char *path, mode_t mode, struct err *e)
 	return 0;
 }
 
+int file_sibling(const char *name, char *out, size_t size)
+{
+	ssize_t n = readlink("/proc/self/exe", out, size);
+
+	if (n < 0)
+		return -errno;
+	while (n > 0 && out[n - 1] != '/')
+		n--;
+	return (size_t)n < size && (size_t)snprintf(out + n, size - (size_t)n, "%s", name) < size - (size_t)n ? 0 : -ENAMETOOLONG;
+}
+
 int file_clone_tree(int dir, const char *path, uint64_t extra)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | extra };

@@ -42,6 +42,9 @@ int file_remove_tree(int dir, const char *name, struct err *e);
 /* mkdirat for each missing component of PATH beneath DIR. */
 int file_make_dirs(int dir, const char *path, mode_t mode, struct err *e);
 
+/* The path of the program NAME beside the running one. 0 or -errno. */
+int file_sibling(const char *name, char *out, size_t size);
+
 /* A detached mount of just the directory PATH beneath DIR, with nodev, nosuid, noexec and EXTRA (MOUNT_ATTR_*): ".." does not lead out of it.
  * A descriptor or -errno. */
 int file_clone_tree(int dir, const char *path, uint64_t extra);

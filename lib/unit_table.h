@@ -15,7 +15,7 @@
 #include "err.h"
 
 #define UNIT_TABLE_MAGIC "CORUNIT\1"
-enum { UNIT_TABLE_FORMAT = 9, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
+enum { UNIT_TABLE_FORMAT = 10, UNIT_NAME_MAX = 64, UNIT_IMAGE_MAX = 256, UNIT_TEXT_MAX = 384, UNIT_DEPS_MAX = 8, UNIT_EXITS_MAX = 8,
 	UNIT_REFUSED_MAX = 4 };
 
 /* The entry of the table that is no unit: the board's release, which is updated as a unit is, and never started. */
@@ -156,6 +156,7 @@ struct unit_entry {
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */
 	uint32_t log_size_max;			/* bytes of a file of saved log, of which there are two; 0: not saved */
 	uint32_t on_failure;			/* enum unit_on_failure */
+	uint32_t switch_ms;			/* what copying volumes and PreSwitch= may take before the first start of a new image */
 	struct unit_health health;
 	struct unit_health startup;		/* HealthStartupCmd=, which comes before HEALTH; retries 0: tried for ever */
 	uint32_t startup_success;		/* so many times; 0: once */

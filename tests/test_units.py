@@ -254,7 +254,7 @@ def test_job_hands_over_table_and_result(units, run, programs):
     assert (magic, code) == (0x4a524333, 1)
     assert data[:8] == b"CORUNIT\x01"
     form, size, crc, count = struct.unpack_from("<IIII", data, 8)
-    assert (form, size, count) == (9, len(data), 2)
+    assert (form, size, count) == (10, len(data), 2)
     assert b"registry.test:5000/a/b:1\0" in data and b"unknown key Nonsense=" in data
 
 

@@ -14,6 +14,7 @@
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
  *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
  *   both PORT NAME PORT   the one and, beside it, the other
+ *   put FILE TEXT ...  appends TEXT as a line to FILE, then is what the rest says
  *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
@@ -243,11 +244,26 @@ static void ask(const char *name, const char *port)
 	}
 }
 
+static void put(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "a");
+
+	if (!f || fprintf(f, "%s\n", text) < 0 || fflush(f) != 0 || fsync(fileno(f)) < 0 || fclose(f) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "put") && argc > 4) {
+		put(arg, argv[3]);
+		argv[3] = argv[0];
+		return main(argc - 3, argv + 3);
+	}
 	if (!strcmp(what, "say")) {
 		signal(SIGTERM, SIG_DFL);
 		printf("%s\n", arg);

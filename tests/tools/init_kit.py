@@ -32,11 +32,11 @@ ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/no
          ("dep", "16H", ()), ("on_boot_ms", "I", 0), ("origin", "I", 0), ("minutes", "Q", 0), ("hours", "I", 0), ("days", "I", 0),
          ("months", "H", 0), ("weekdays", "H", 0), ("calendar_pad", "I", 0), ("file_crc", "I", 0), ("skips_registry", "I", 0), ("has_network", "I", 0), ("has_host_users", "I", 0),
          ("log_burst", "I", 0), ("log_interval_ms", "I", 0), ("log_size_max", "I", 0),
-         ("on_failure", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
+         ("on_failure", "I", 0), ("switch_ms", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
          ("health_interval_ms", "I", 0), ("health_timeout_ms", "I", 0), ("health_retries", "I", 0),
          ("health_start_period_ms", "I", 0), ("health_arg", "256s", ""),
          ("startup_kind", "I", 0), ("startup_port", "I", 0), ("startup_interval_ms", "I", 0), ("startup_timeout_ms", "I", 0),
-         ("startup_retries", "I", 0), ("startup_no_period", "I", 0), ("startup_arg", "256s", ""), ("startup_success", "I", 0), ("pad", "I", 0)]
+         ("startup_retries", "I", 0), ("startup_no_period", "I", 0), ("startup_arg", "256s", ""), ("startup_success", "I", 0)]
 NO, ON_SUCCESS, ON_FAILURE, ON_ABNORMAL, ON_ABORT, ALWAYS, ON_WATCHDOG = range(7)
 MISSING, PULL_ALWAYS, NEVER = range(3)
 EXEC, ONESHOT = range(2)
@@ -77,7 +77,7 @@ def table(units, error=""):
     assert len(body) == entry * len(units)
     body = body.ljust(entry * units_max(), b"\0")
     size = 8 + 16 + 384 + len(body)
-    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 9, size, crc, len(units), error.encode())
+    head = lambda crc: struct.pack("<8sIIII384s", b"CORUNIT\x01", 10, size, crc, len(units), error.encode())
     return head(zlib.crc32(head(0) + body)) + body
 
 
