@@ -10,6 +10,7 @@ TARGETS = {
     "image": ["fetch/image.c", "fetch/json.c", "fetch/platform.c", "lib/digest.c", "lib/file.c"],
     "settings": ["fetch/auth.c", "fetch/url.c", "fetch/ref.c", "fetch/platform.c", "lib/digest.c", "lib/file.c"],
     "layout": ["lib/digest.c", "lib/file.c"],
+    "attend": ["fetch/attend.c", "fetch/sntp.c", "lib/clock.c", "lib/file.c"],
 }
 
 
