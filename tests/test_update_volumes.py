@@ -43,9 +43,9 @@ def begin(board, app, x=X):
 def test_what_a_failed_image_did_to_a_copied_volume_is_undone(board, app):
     one = begin(board, app)
     two = app.push("put", LOG, "two", "exit", "1")
-    said = board.update("app", ok=False)
+    said = board.update("app", ok=False, timeout=200)
     assert "its program ended too often" in said
-    board.wait_runs(one)
+    board.wait_runs(one, timeout=120)
     board.wait(lambda: log(board) == ["one", "one"], "the old one on what it knows")
     assert board.slot()["refused"] == two and copies(board) == []
 
@@ -55,8 +55,8 @@ def test_a_volume_that_is_kept_is_not_touched(board, app):
     one = first(board, app, "put", LOG, "one", "say", "one", container=CONTAINER + "\nVolume=other:/other", x=X + "VolumeOnUpdate=data:keep")
     board.wait(lambda: log(board) == ["one"], "its line")
     app.push("put", LOG, "two", "put", "/other/log", "two", "exit", "1")
-    board.update("app", ok=False)
-    board.wait_runs(one)
+    board.update("app", ok=False, timeout=200)
+    board.wait_runs(one, timeout=120)
     board.wait(lambda: log(board)[-1] == "one", "the old one")
     assert log(board) == ["one"] + ["two"] * log(board).count("two") + ["one"] and "two" in log(board)
     assert os.listdir(board.data / "volumes/other") == []
@@ -65,36 +65,35 @@ def test_a_volume_that_is_kept_is_not_touched(board, app):
 def test_the_command_runs_once_before_the_new_program_and_what_it_did_is_kept(board, app):
     begin(board, app, x=X + "PreSwitch=/guest put /data/log $$migrated exit 0")
     two = app.push("put", LOG, "two", "say", "two")
-    assert "committed" in board.update("app")
-    board.wait_runs(two)
+    assert "committed" in board.update("app", timeout=200)
+    board.wait_runs(two, timeout=120)
     assert log(board) == ["one", "$migrated", "two"] and copies(board) == []
     board.coracle("restart", "app")
     board.wait(lambda: log(board) == ["one", "$migrated", "two", "two"], "a later start is without it")
     board.stop()
     board.start()
-    board.wait_runs(two)
+    board.wait_runs(two, timeout=120)
     board.wait(lambda: log(board) == ["one", "$migrated", "two", "two", "two"], "a later boot too")
 
 
 def test_a_command_that_fails_is_a_verdict(board, app):
     one = begin(board, app, x=X + "PreSwitch=/guest put /data/log half exit 3")
     two = app.push("put", LOG, "two", "say", "two")
-    assert "PreSwitch=: ended with code 3" in board.update("app", ok=False)
-    board.wait_runs(one)
+    assert "PreSwitch=: ended with code 3" in board.update("app", ok=False, timeout=200)
+    board.wait_runs(one, timeout=120)
     board.wait(lambda: log(board) == ["one", "one"], "its volume is back")
     assert board.slot()["refused"] == two and copies(board) == []
-    assert "failed here before" in board.update("app")
+    assert "failed here before" in board.update("app", timeout=200)
 
 
 def test_a_command_that_hangs_is_ended_and_a_verdict(board, app):
     one = begin(board, app, x=X + "PreSwitch=/guest put /data/log half deaf wait-for-ever\nPreSwitchSec=1s")
     two = app.push("say", "two")
-    assert "PreSwitch=: took longer than 1 s" in board.update("app", ok=False)
-    board.wait_runs(one)
+    assert "PreSwitch=: took longer than 1 s" in board.update("app", ok=False, timeout=200)
+    board.wait_runs(one, timeout=120)
     assert board.slot()["refused"] == two
     board.wait(lambda: log(board) == ["one", "one"], "its volume is back")
-    ours = [pid for pid in os.listdir("/proc") if pid.isdigit() and b"wait-for-ever" in command_line(pid)]
-    assert not ours, "the command was killed"
+    board.wait(lambda: not [pid for pid in os.listdir("/proc") if pid.isdigit() and b"wait-for-ever" in command_line(pid)], "the command was killed")
 
 
 def command_line(pid):
@@ -107,27 +106,29 @@ def command_line(pid):
 
 def test_the_power_goes_while_the_command_runs(board, app):
     """Attempt 2 runs it again; the copy is the one from before the first."""
-    one = begin(board, app, x=X + "PreSwitch=/guest put /data/log begun later 4000 0")
+    again = X + "PreSwitch=/guest put /data/log again exit 0"
+    one = begin(board, app, x=X + "PreSwitch=/guest put /data/log begun later 3000000 0\nPreSwitchSec=1h")
     two = app.push("put", LOG, "two", "say", "two")
     board.update("app", "--no-wait")
-    board.wait(lambda: log(board)[-1] == "begun", "the command")
+    board.wait(lambda: log(board)[-1] == "begun", "the command", timeout=120)
     assert copies(board) == ["app." + two[7:39]]
     board.kill()
     assert (board.data / "volumes/.before" / copies(board)[0] / "data/log").read_text() == "one\n"
+    board.unit("app", app, container=CONTAINER, x=again)
     board.start()
-    board.wait_runs(two, timeout=90)
-    assert log(board) == ["one", "begun", "begun", "two"] and board.slot()["previous"] == one and copies(board) == []
+    board.wait_runs(two, timeout=120)
+    assert log(board) == ["one", "begun", "again", "two"] and board.slot()["previous"] == one and copies(board) == []
 
 
 def test_the_power_goes_in_mid_trial_and_all_attempts_are_spent(board, app):
-    one = begin(board, app, x="ConfirmSec=60s\nVolumeOnUpdate=data:copy\nPreSwitch=/guest put /data/log migrated exit 0")
+    one = begin(board, app, x="ConfirmSec=250s\nVolumeOnUpdate=data:copy\nPreSwitch=/guest put /data/log migrated exit 0")
     two = app.push("put", LOG, "two", "say", "two")
     board.update("app", "--no-wait")
     for n in (1, 2, 3):
-        board.wait(lambda: log(board) == ["one", "migrated"] + ["two"] * n, f"trial {n}: what the last one wrote is kept", timeout=90)
+        board.wait(lambda: log(board) == ["one", "migrated"] + ["two"] * n, f"trial {n}: what the last one wrote is kept", timeout=120)
         board.kill()
         board.start()
-    board.wait_runs(one)
+    board.wait_runs(one, timeout=120)
     board.wait(lambda: log(board) == ["one", "one"], "its volume is back")
     assert board.slot()["refused"] == two and copies(board) == []
 
@@ -146,12 +147,12 @@ def test_an_image_whose_copy_has_no_room_is_not_switched_to(make_board, app, run
         big.write_bytes(os.urandom(24 << 20))
         pid = board.status("app")["pid"]
         two = app.push("put", LOG, "two", "say", "two")
-        said = board.update("app", ok=False)
+        said = board.update("app", ok=False, timeout=200)
         assert "unit app: a copy of its volumes (VolumeOnUpdate=) takes 24" in said and "KiB are free: make room" in said, said
         assert board.status("app")["pid"] == pid and board.slot()["next"] == "-" and board.slot()["refused"] == "-"
         os.truncate(big, 1 << 20)
-        assert "committed" in board.update("app")
-        board.wait_runs(two)
+        assert "committed" in board.update("app", timeout=200)
+        board.wait_runs(two, timeout=120)
         assert log(board) == ["one", "two"]
     finally:
         try:
@@ -172,16 +173,16 @@ def test_a_release_puts_back_what_its_units_did(place):
     old = release("one", "say", "x")
     board.start()
     assert "committed" in board.release(board.ref)
-    board.wait_all(old)
+    board.wait_all(old, timeout=120)
     assert log(board) == ["migrated", "one"] and copies(board) == []
     release("bad", "exit", "3")
     assert "rolled back: unit app1: its program ended too often" in board.release(ok=False)
-    board.wait_all(old)
+    board.wait_all(old, timeout=120)
     board.wait(lambda: log(board) == ["migrated", "one", "one"], "its volume is back")
     assert copies(board) == []
     new = release("two", "say", "y")
     assert "committed" in board.release()
-    board.wait_all(new)
+    board.wait_all(new, timeout=120)
     assert log(board) == ["migrated", "one", "one", "migrated", "two"] and copies(board) == []
 
 
@@ -231,13 +232,13 @@ def scene(tmp_path_factory, registry, programs):
         fd = os.memfd_create("record")
         try:
             return subprocess.run([*before, programs.bundle, "prepare", "--record-fd", str(fd), "--store", store, "--name", "app", "--unit", unit,
-                                   "--ref", ref, digest], pass_fds=(fd,), capture_output=True, text=True, timeout=60)
+                                   "--ref", ref, digest], pass_fds=(fd,), capture_output=True, text=True, timeout=600)
         finally:
             os.close(fd)
 
     def step(*words, before=()):
         return subprocess.run([*before, programs.bundle, "slot", *words, "--store", store, "--name", "app", "--unit", unit, "--ref", ref, digests[1]],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=600)
 
     assert prepare(digests[0]).returncode == 0
     fill(store / "volumes/data")
