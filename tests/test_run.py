@@ -238,7 +238,7 @@ def test_stages_killed_at_any_time(kit):
             except ProcessLookupError:
                 pass
         try:
-            out, err = p.communicate(timeout=10)
+            out, err = p.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             p.kill()
             raise
