@@ -45,6 +45,7 @@ static const struct command {
 	{ "units", cmd_units, "units [--store DIR] DIR...    check folders of .container files; units --keys: every key" },
 	{ "provision", cmd_provision, "provision --store DIR [--from DIR] [KEY=VALUE]...    settings of this device into the data partition's config/" },
 	{ "grow", cmd_grow, NULL },
+	{ "inflate", cmd_inflate, NULL },
 	{ "unpack", cmd_unpack, NULL },
 	{ "client", client_main, NULL },
 };

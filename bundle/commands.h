@@ -23,6 +23,7 @@ int cmd_prepare(int argc, char **argv);
 int cmd_seal(int argc, char **argv);
 int cmd_slot(int argc, char **argv);
 int cmd_release(int argc, char **argv);
-int cmd_unpack(int argc, char **argv);	/* inside the jail only: bundle/unpack.h */
+int cmd_inflate(int argc, char **argv);	/* inside their jails only: bundle/unpack.h */
+int cmd_unpack(int argc, char **argv);
 
 #endif

@@ -47,13 +47,23 @@ static int open_lowers(struct layer_stage *l, struct err *e)
 	return 0;
 }
 
-static int start_jail(struct layer_stage *l, int exe, int in, int out, struct err *e)
+static int start_inflater(struct layer_stage *l, int exe, int in, int out, int result, struct err *e)
 {
 	static const char *const kinds[] = { "plain", "gzip", "zstd" };
+	struct jail_fd fds[] = { { in, STDIN_FILENO }, { out, STDOUT_FILENO }, { result, STDERR_FILENO } };
+	char *argv[] = { (char *)"coracle-bundle", (char *)"inflate", (char *)kinds[l->spec.compression], NULL };
+	struct jail_spec spec;
+
+	inflate_jail_spec(&spec);
+	return jail_start(&l->inflater, &spec, exe, argv, fds, sizeof(fds) / sizeof(*fds), e);
+}
+
+static int start_unpacker(struct layer_stage *l, int exe, int in, int out, struct err *e)
+{
 	struct jail_fd fds[4 + CONFIG_LAYERS_MAX];
 	struct jail_spec spec;
 	char path[64], count[8];
-	char *argv[] = { (char *)"coracle-bundle", (char *)"unpack", (char *)kinds[l->spec.compression], count, NULL };
+	char *argv[] = { (char *)"coracle-bundle", (char *)"unpack", count, NULL };
 	int tree, r;
 
 	snprintf(path, sizeof(path), "tmp/%s/layer", l->staging.name);
@@ -90,17 +100,45 @@ static int prepare(struct layer_stage *l, struct err *e)
 	return 0;
 }
 
+/* Both jails, with a pipe between them. */
+static int start_jails(struct layer_stage *l, int exe, struct err *e)
+{
+	enum { FEED, PLAIN, INFLATED, RESULT, PIPES };
+	int p[PIPES][2], r = 0;
+
+	memset(p, -1, sizeof(p));
+	for (int i = 0; r == 0 && i < PIPES; i++)
+		if (pipe2(p[i], O_CLOEXEC) < 0)
+			r = err_sys(e, errno, "layer %d: pipes", l->spec.index);
+	if (r == 0) {	/* overlap network, decompression and disk; smaller pipes do as well */
+		fcntl(p[FEED][1], F_SETPIPE_SZ, PIPE_BYTES);
+		fcntl(p[PLAIN][1], F_SETPIPE_SZ, PIPE_BYTES);
+		r = start_inflater(l, exe, p[FEED][0], p[PLAIN][1], p[INFLATED][1], e);
+	}
+	if (r == 0)
+		r = start_unpacker(l, exe, p[PLAIN][0], p[RESULT][1], e);
+	close_fd(&p[FEED][0]);
+	close_fd(&p[PLAIN][0]);
+	close_fd(&p[PLAIN][1]);
+	close_fd(&p[INFLATED][1]);
+	close_fd(&p[RESULT][1]);
+	l->feed = p[FEED][1];
+	l->inflated = p[INFLATED][0];
+	l->result = p[RESULT][0];
+	return r;
+}
+
 int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_fd, const struct layer_spec *spec, struct err *e)
 {
 	struct layer_stage *l = calloc(1, sizeof(*l));
-	int in[2] = { -1, -1 }, result[2] = { -1, -1 }, r;
+	int r;
 
 	*out = NULL;
 	if (!l)
 		return err_sys(e, ENOMEM, "layer %d", spec->index);
 	l->store = s;
 	l->spec = *spec;
-	l->feed = l->result = l->digests = l->staging.dir = -1;
+	l->feed = l->inflated = l->result = l->digests = l->staging.dir = -1;
 	memset(l->lower, -1, sizeof(l->lower));
 	if (spec->lower_len >= CONFIG_LAYERS_MAX)
 		r = err_set(e, -EFBIG, "layer %d: an image of more than %d layers is refused", spec->index, CONFIG_LAYERS_MAX);
@@ -108,18 +146,10 @@ int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_
 		r = prepare(l, e);
 	for (size_t i = 0; r == 0 && i <= spec->lower_len; i++)
 		r = store_hold(s, i < spec->lower_len ? &spec->lower[i] : &spec->chain, e);
-	if (r == 0 && (pipe2(in, O_CLOEXEC) < 0 || pipe2(result, O_CLOEXEC) < 0))
-		r = err_sys(e, errno, "layer %d: pipes", spec->index);
-	if (r == 0) {
-		fcntl(in[1], F_SETPIPE_SZ, PIPE_BYTES);	/* overlaps network and disk; a smaller pipe does as well */
-		r = open_lowers(l, e);
-	}
 	if (r == 0)
-		r = start_jail(l, bundle_exe_fd, in[0], result[1], e);
-	close_fd(&in[0]);
-	close_fd(&result[1]);
-	l->feed = in[1];
-	l->result = result[0];
+		r = open_lowers(l, e);
+	if (r == 0)
+		r = start_jails(l, bundle_exe_fd, e);
 	if (r < 0) {
 		layer_stage_abort(l);
 		return r;
@@ -137,13 +167,13 @@ int layer_stage_feed(struct layer_stage *l, const void *at, size_t len, struct e
 	return r < 0 && r != -EPIPE ? err_sys(e, -r, "layer %d: feeding the unpacker", l->spec.index) : r;
 }
 
-/* Reads LEN bytes of the jail's report, never waiting for ever. */
-static int read_report(struct layer_stage *l, void *at, size_t len)
+/* Reads LEN bytes of a jail's report, never waiting for ever. */
+static int read_report(int fd, void *at, size_t len)
 {
 	size_t have = 0;
 
 	while (have < len) {
-		struct pollfd p = { .fd = l->result, .events = POLLIN };
+		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t n;
 		int r = poll(&p, 1, REPORT_DEADLINE_MS);
 
@@ -151,7 +181,7 @@ static int read_report(struct layer_stage *l, void *at, size_t len)
 			continue;
 		if (r <= 0)
 			return -ETIMEDOUT;
-		n = read(l->result, (char *)at + have, len - have);
+		n = read(fd, (char *)at + have, len - have);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -161,25 +191,48 @@ static int read_report(struct layer_stage *l, void *at, size_t len)
 	return 0;
 }
 
-static int unpacker_died(struct layer_stage *l, struct err *e)
+static int jail_died(struct layer_stage *l, struct jail *j, struct err *e)
 {
-	int status = jail_wait(&l->jail, END_DEADLINE_MS);
+	int status = jail_wait(j, END_DEADLINE_MS);
 
 	return err_set(e, -ECONNABORTED, "layer %d: the unpacker ended without a word (%s %d): out of memory, or a fault; trying again may help",
 		l->spec.index, status > 128 ? "signal" : "status", status > 128 ? status - 128 : status);
+}
+
+/* How the decompressor came to the end that the unpacker met, which says WHAT became of that. */
+static int take_inflated(struct layer_stage *l, const char *what, struct err *e)
+{
+	struct inflate_result in;
+	char shown[sizeof(in.text)];
+
+	if (read_report(l->inflated, &in, sizeof(in)) < 0 || in.magic != UNPACK_MAGIC)
+		return jail_died(l, &l->inflater, e);
+	jail_wait(&l->inflater, END_DEADLINE_MS);
+	if (in.code) {
+		in.text[sizeof(in.text) - 1] = '\0';
+		span_escape(span_str(in.text), shown, sizeof(shown));
+		return err_set(e, in.code < 0 && in.code > -4096 ? in.code : -EPROTO, "layer %d: %s%s%s", l->spec.index, shown, what[0] ? "; " : "", what);
+	}
+	if (!what[0] && !digest_equal(&in.diff_id, &l->spec.diff_id))
+		return err_set(e, -EBADMSG, "layer %d: its uncompressed bytes are %s, the image config says %s: refused",
+			l->spec.index, digest_text(&in.diff_id).text, digest_text(&l->spec.diff_id).text);
+	return 0;
 }
 
 /* The jail's verdict, and its marks into memory of *MARKS (the caller frees). Afterwards nothing of it runs any more. */
 static int take_result(struct layer_stage *l, struct unpack_result *res, uint8_t **marks, struct err *e)
 {
 	char shown[sizeof(res->text)];
-	int r = read_report(l, res, sizeof(*res));
+	int r = read_report(l->result, res, sizeof(*res));
 
 	if (r < 0 || res->magic != UNPACK_MAGIC)
-		return unpacker_died(l, e);
+		return jail_died(l, &l->jail, e);
 	if (res->code) {
 		res->text[sizeof(res->text) - 1] = '\0';
 		span_escape(span_str(res->text), shown, sizeof(shown));
+		r = res->is_input_end ? take_inflated(l, shown, e) : 0;
+		if (r < 0)
+			return r;
 		return err_set(e, res->code < 0 && res->code > -4096 ? res->code : -EPROTO, "layer %d: %s", l->spec.index, shown);
 	}
 	if (res->mark_bytes > UNPACK_MARK_BYTES_MAX)
@@ -187,13 +240,10 @@ static int take_result(struct layer_stage *l, struct unpack_result *res, uint8_t
 	*marks = malloc(res->mark_bytes + 1);
 	if (!*marks)
 		return err_sys(e, ENOMEM, "layer %d", l->spec.index);
-	if (read_report(l, *marks, res->mark_bytes) < 0)
-		return unpacker_died(l, e);
+	if (read_report(l->result, *marks, res->mark_bytes) < 0)
+		return jail_died(l, &l->jail, e);
 	jail_wait(&l->jail, END_DEADLINE_MS);
-	if (!digest_equal(&res->diff_id, &l->spec.diff_id))
-		return err_set(e, -EBADMSG, "layer %d: its uncompressed bytes are %s, the image config says %s: refused",
-			l->spec.index, digest_text(&res->diff_id).text, digest_text(&l->spec.diff_id).text);
-	return 0;
+	return take_inflated(l, "", e);
 }
 
 /* Whiteouts into the staged layer, and its list beside it. */
@@ -242,8 +292,10 @@ void layer_stage_abort(struct layer_stage *l)
 {
 	if (!l)
 		return;
+	jail_kill(&l->inflater);
 	jail_kill(&l->jail);
 	close_fd(&l->feed);
+	close_fd(&l->inflated);
 	close_fd(&l->result);
 	close_fd(&l->digests);
 	for (int i = 0; i < CONFIG_LAYERS_MAX; i++)

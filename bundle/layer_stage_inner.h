@@ -11,8 +11,9 @@ struct layer_stage {
 	struct store *store;
 	struct layer_spec spec;
 	struct staging staging;
-	struct jail jail;
-	int feed, result;	/* pipes of the unpacker */
+	struct jail inflater, jail;
+	int feed;		/* compressed bytes */
+	int inflated, result;	/* what the two have to say at their ends */
 	int digests;		/* nameless file of struct unpack_digest */
 	int lower[CONFIG_LAYERS_MAX];
 };

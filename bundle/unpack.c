@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One layer onto disk, inside the unpack jail: inflate, hash, tar headers through
- * the guard, libarchive as reader, every entry written beneath the staging
+ * One layer onto disk, inside the unpack jail: tar headers through the guard,
+ * libarchive as reader, every entry written beneath the staging
  * directory by our own calls (image-spec layer.md). Input is hostile to the last byte. Never touches the network.
  */
 #include "unpack.h"
@@ -42,13 +42,16 @@ static int fill(struct unpack *u)
 	u->buf_at = 0;
 	u->buf_len = left;
 	while (u->buf_len < sizeof(u->buf)) {
-		long n = inflate_read(u->in, u->buf + u->buf_len, sizeof(u->buf) - u->buf_len, &u->err);
+		ssize_t n = read(STDIN_FILENO, u->buf + u->buf_len, sizeof(u->buf) - u->buf_len);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
-			return (int)n;
-		if (n == 0)
+			return err_sys(&u->err, errno, "reading uncompressed bytes");
+		if (n == 0) {
+			u->is_input_end = true;
 			break;
-		sha256_add(&u->hash, u->buf + u->buf_len, (size_t)n);
+		}
 		u->buf_len += (size_t)n;
 		u->stream += (uint64_t)n;
 		if (u->stream > (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20)
@@ -134,7 +137,7 @@ static int all_entries(struct unpack *u, struct archive *a)
 	}
 }
 
-/* What stands behind the end of the archive counts for diff_id alone. */
+/* What stands behind the end of the archive counts for diff_id alone: the decompressor is to come to its end. */
 static int drain(struct unpack *u)
 {
 	int r;
@@ -204,10 +207,9 @@ static int send_marks(const struct marks *m)
 
 static int report(struct unpack *u, int code)
 {
-	struct unpack_result r = { .magic = UNPACK_MAGIC, .code = code, .entries = u->entries, .bytes = u->bytes };
+	struct unpack_result r = { .magic = UNPACK_MAGIC, .code = code, .entries = u->entries, .bytes = u->bytes, .is_input_end = u->is_input_end };
 	int w;
 
-	r.diff_id = sha256_end(&u->hash);
 	if (code == 0) {
 		r.mark_count = u->marks.count;
 		r.mark_bytes = u->marks.bytes;
@@ -219,17 +221,12 @@ static int report(struct unpack *u, int code)
 	return code || w ? 1 : 0;
 }
 
-static enum layer_compression kind_of(const char *s)
-{
-	return strcmp(s, "gzip") == 0 ? LAYER_GZIP : strcmp(s, "zstd") == 0 ? LAYER_ZSTD : LAYER_TAR;
-}
-
 int cmd_unpack(int argc, char **argv)
 {
 	static int lower[LOWER_MAX];
 	static struct unpack room;
 	struct unpack *u = &room;
-	int lower_len = argc == 3 ? atoi(argv[2]) : -1, r = 0;
+	int lower_len = argc == 2 ? atoi(argv[1]) : -1, r;
 
 	if (lower_len < 0 || lower_len > LOWER_MAX)
 		return 2;
@@ -239,12 +236,7 @@ int cmd_unpack(int argc, char **argv)
 		lower[i] = UNPACK_LOWER_FD + i;
 	u->view = (struct view){ UNPACK_STAGE_FD, lower, lower_len, &u->marks };
 	u->dir.fd = -1;
-	sha256_begin(&u->hash);
-	u->in = inflate_new(STDIN_FILENO, kind_of(argv[1]));
-	if (!u->in)
-		r = err_sys(&u->err, ENOMEM, "decompressor");
-	if (r == 0)
-		r = begin_root(u);
+	r = begin_root(u);
 	if (r == 0)
 		r = read_archive(u);
 	if (r == 0)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The unpacker's side of a layer and its messages. `coracle-bundle unpack` runs in a jail with
- *   0  compressed bytes     1  result out     2  struct unpack_digest records out (a file)
+ * The jailed side of a layer and its messages: two processes with a pipe between them, so that decompressing and hashing go on beside the making of
+ * files. `coracle-bundle inflate` runs in a jail that has nothing but
+ *   0  compressed bytes     1  uncompressed bytes out     2  result out
+ * and says once: struct inflate_result. `coracle-bundle unpack` runs in another with
+ *   0  uncompressed bytes   1  result out     2  struct unpack_digest records out (a file)
  *   3  staging directory, read-write     4...  lower layers, topmost first, read-only
  * and says once: struct unpack_result, then mark_bytes of marks {uint16_t length, char kind, path} (bundle/marks.h): 'w' a whiteout to make at
  * path, 'o' a directory to mark opaque. Paths are canonical (no link in them) relative to the staging directory. The launcher
- * believes nothing of it: lengths, counts and paths are checked, diff_id is compared.
+ * believes nothing of them: lengths, counts and paths are checked, diff_id is compared.
  */
 #ifndef CORACLE_UNPACK_H
 #define CORACLE_UNPACK_H
@@ -16,7 +19,7 @@
 #include "jail.h"
 
 enum {
-	UNPACK_MAGIC = 0x554e5031,
+	UNPACK_MAGIC = 0x554e5032,
 	UNPACK_DIGEST_FD = 2,
 	UNPACK_STAGE_FD = 3,
 	UNPACK_LOWER_FD = 4,
@@ -29,10 +32,17 @@ enum {
 struct unpack_result {
 	uint32_t magic;
 	int32_t code;			/* 0 or a negative code of err.h */
-	struct digest diff_id;		/* of the uncompressed stream */
 	uint64_t entries, bytes;
 	uint32_t mark_count, mark_bytes;
+	uint32_t is_input_end;		/* it came to the end of what the decompressor gave, which may know why that is the end */
 	char text[384];
+};
+
+struct inflate_result {
+	uint32_t magic;
+	int32_t code;
+	struct digest diff_id;		/* of the uncompressed stream */
+	char text[256];
 };
 
 /* The fs-verity digest of the content that was written to one inode; a later record for the same inode replaces an earlier one. */
@@ -43,10 +53,12 @@ struct unpack_digest {
 	struct digest verity;
 };
 
-/* What the jail of the unpacker allows; also what the test of the jail runs its hostile program under. */
+/* What the jails allow; also what the test of the jail runs its hostile program under. */
 void unpack_jail_spec(struct jail_spec *spec);
+void inflate_jail_spec(struct jail_spec *spec);
 
-/* The command inside the jail: argv[1] "plain", "gzip" or "zstd", argv[2] the number of lower layers. */
+/* The commands inside the jails: argv[1] the number of lower layers; "plain", "gzip" or "zstd". */
 int cmd_unpack(int argc, char **argv);
+int cmd_inflate(int argc, char **argv);
 
 #endif

@@ -7,8 +7,6 @@
 #include <archive_entry.h>
 #include <time.h>
 
-#include "inflate.h"
-#include "sha256.h"
 #include "tar_guard.h"
 #include "verity.h"
 #include "view.h"
@@ -27,8 +25,7 @@ struct unpack_dir {
 struct unpack {
 	struct view view;
 	struct marks marks;
-	struct inflate *in;
-	struct sha256 hash;
+	bool is_input_end;
 	struct tar_guard guard;
 	struct err err;
 	int code;		/* first failure inside the read callback */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The unpack jail: no network, staging and lower layers by descriptor only, the capabilities that file ownership takes. */
+/* The unpack jail: no network, staging and lower layers by descriptor only, the capabilities that file ownership takes. That of the decompressor: two pipes. */
 #include <errno.h>
 #include <linux/capability.h>
 
@@ -28,10 +28,20 @@ void unpack_jail_spec(struct jail_spec *spec)
 		.name = "unpack",
 		.uid = CONFIG_UID_UNPACK,
 		.caps = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1ull << CAP_SETFCAP,
-		.memory_max = (32ull << 20) + (2ull << CONFIG_ZSTD_WINDOW_LOG_MAX),	/* stack and program count as well */
+		.memory_max = 32ull << 20,	/* stack and program count as well */
 		.file_size_max = (uint64_t)CONFIG_UNPACKED_MAX_MIB << 20,
 		.fds_max = 1024,
 		.filter = filter,
 		.filter_len = sizeof(filter) / sizeof(*filter),
+	};
+}
+
+void inflate_jail_spec(struct jail_spec *spec)
+{
+	*spec = (struct jail_spec){
+		.name = "inflate",
+		.uid = CONFIG_UID_UNPACK,
+		.memory_max = (32ull << 20) + (2ull << CONFIG_ZSTD_WINDOW_LOG_MAX),
+		.fds_max = 16,
 	};
 }

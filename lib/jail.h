@@ -37,7 +37,7 @@ struct jail_spec {
 	uint64_t memory_max;	/* RLIMIT_AS, bytes; 0: none */
 	uint64_t file_size_max;	/* RLIMIT_FSIZE, bytes; 0: may not write files */
 	unsigned fds_max;	/* RLIMIT_NOFILE */
-	const struct sock_filter *filter;	/* ends in a kill; allows execveat for the one exec */
+	const struct sock_filter *filter;	/* ends in a kill; allows execveat for the one exec. NULL: what reading and writing descriptors takes */
 	size_t filter_len;
 };
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A hostile program in the net, layout, unpack, judge and resolve jails, put there by the real launcher: what it tries fails, with seccomp and without."""
+"""A hostile program in the net, layout, inflate, unpack, judge and resolve jails, put there by the real launcher: what it tries fails, with seccomp and without."""
 import os, socket, subprocess
 import pytest
 
 ATTEMPTS = ("open", "write", "execute", "dotdot", "connect", "packet", "ptrace", "kill", "memory", "mount", "mknod", "setuid")
-SPECS = [jail + how for jail in ("net", "unpack", "layout", "judge", "resolve") for how in ("", "+open")]
+SPECS = [jail + how for jail in ("net", "unpack", "inflate", "layout", "judge", "resolve") for how in ("", "+open")]
 
 
 @pytest.fixture(scope="session")

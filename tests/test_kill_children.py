@@ -46,7 +46,7 @@ def kind(pid, depth):
         return None
     if b"pull" in args[:2] or name in ("net", "judge", "resolve") or args[0].endswith(b"coracle-fetch"):
         return "pull" if depth == 1 else "pull helper"
-    if b"unpack" in args:
+    if b"unpack" in args or b"inflate" in args:
         return "unpack"
     if b"prepare" in args:
         return "compile"

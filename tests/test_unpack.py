@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Layers through the real launcher and jail into a store: legal ones as umoci unpacks them, hostile ones refused by name with nothing left."""
+import errno
 import os
 import stat
 import subprocess
@@ -8,7 +9,7 @@ import tarfile
 import pytest
 
 import treediff
-from layerkit import (EPOCH, Merged, PACK, Refused, Store, folder, gzip, hard, item, link, make_tar, small_bundle, umoci, zstd)
+from layerkit import (EPOCH, Merged, PACK, ROOT, Refused, Store, folder, gzip, hard, item, link, link_program, make_tar, small_bundle, umoci, zstd)
 
 
 @pytest.fixture
@@ -256,11 +257,11 @@ def broken_streams():
     gz, zs = gzip.compress(tar), zstd(tar)
     flip = bytearray(gz)
     flip[len(gz) // 2] ^= 0xff
-    yield "gzip cut", "gzip", gz[:-len(gz) // 3], "cut short"
+    yield "gzip cut", "gzip", gz[:-len(gz) // 3], 'cut short; entry \\d+ "rest": '
     yield "gzip cut in its trailer", "gzip", gz[:-4], "cut short"
     yield "gzip flipped", "gzip", bytes(flip), "broken|sha256:"
     yield "gzip checksum", "gzip", gz[:-8] + b"\0\0\0\0" + gz[-4:], "broken"
-    yield "zstd cut", "zstd", zs[:-len(zs) // 3], "cut short"
+    yield "zstd cut", "zstd", zs[:-len(zs) // 3], 'cut short; entry \\d+ "rest": '
     yield "zstd flipped", "zstd", zs[:1000] + b"\xff\xff\xff\xff" + zs[1004:], "broken|sha256:"
     yield "zstd junk behind", "zstd", zs + b"junk", "broken"
     yield "no gzip at all", "gzip", tar, "broken"
@@ -272,6 +273,25 @@ def broken_streams():
 @pytest.mark.parametrize("name,kind,blob,word", [pytest.param(*b, id=b[0]) for b in broken_streams()])
 def test_broken_streams_are_refused(store, name, kind, blob, word):
     refused(store, None, word, kind=kind, blob=blob)
+
+
+LIES = {"dies": "f", "another magic": "m", "a code that is none": "p", "a code out of range": "n", "control characters": "e", "another digest": "d", "half a report": "h",
+        "no report": "s"}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_decompressor_that_was_taken_over_is_not_believed(store, lie):
+    """What writes the files had the whole archive, and says so: it does not count."""
+    store.bundle = link_program("liar/coracle-bundle", [ROOT / "bundle/bundle_main.c", ROOT / "tests/tools/inflate_liar.c"])
+    with pytest.raises(Refused) as e:
+        store.put(bytes(10240), "zstd", LIES[lie].encode())
+    assert e.value.text.startswith("layer 0: ") and "\033" not in e.value.text and len(e.value.text) < 512
+    if lie in ("dies", "another magic", "half a report", "no report"):
+        assert "ended without a word" in e.value.text and e.value.code == -errno.ECONNABORTED      # to be tried again
+    if lie == "another digest":
+        assert "uncompressed bytes are sha256:" in e.value.text
+    assert not store.chains and os.listdir(store.path / "tmp") == []
+    store.put(bytes(10240), "zstd", b"0")       # the same, where it tells the truth
 
 
 def test_wrong_diff_id(store):

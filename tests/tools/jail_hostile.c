@@ -117,6 +117,8 @@ int main(int argc, char **argv)
 		judge_jail_spec(&spec);
 	else if (strncmp(argv[1], "resolve", 7) == 0)
 		resolve_jail_spec(&spec);
+	else if (strncmp(argv[1], "inflate", 7) == 0)
+		inflate_jail_spec(&spec);
 	else
 		unpack_jail_spec(&spec);
 	if (strstr(argv[1], "+open")) {
