@@ -161,8 +161,10 @@ static int read_archive(struct unpack *u)
 	else
 		r = all_entries(u, a);
 	archive_read_free(a);
-	unpack_dir_leave(u);
-	return r < 0 ? r : drain(u);
+	if (r < 0)
+		return r;
+	r = unpack_dir_leave(u);
+	return r < 0 ? err_sys(&u->err, -r, "time of a directory") : drain(u);
 }
 
 /* The root is what the layers below say, until this layer has an entry for it; without layers below its time is the epoch. */

@@ -40,13 +40,17 @@ static int set_xattr(struct unpack *u, int fd, const char *file, const char *nam
 }
 
 /* A directory that is described twice gets the attributes of the last description alone. */
-static void clear_xattrs(int fd)
+static int clear_xattrs(int fd)
 {
 	static char names[65536];
 	ssize_t len = flistxattr(fd, names, sizeof(names));
 
-	for (char *n = names; len > 0 && n < names + len; n += strlen(n) + 1)
-		fremovexattr(fd, n);
+	if (len < 0)
+		return errno == ENOTSUP ? 0 : -errno;
+	for (char *n = names; n < names + len; n += strlen(n) + 1)
+		if (fremovexattr(fd, n) < 0 && errno == EIO)
+			return -EIO;
+	return 0;
 }
 
 static int set_xattrs(struct unpack *u, struct archive_entry *entry, int fd, int dir, const char *file, mode_t type)
@@ -57,9 +61,9 @@ static int set_xattrs(struct unpack *u, struct archive_entry *entry, int fd, int
 	int r = 0;
 
 	if (S_ISDIR(type))
-		clear_xattrs(fd);
-	if (!archive_entry_xattr_reset(entry))
-		return 0;
+		r = clear_xattrs(fd);
+	if (r < 0 || !archive_entry_xattr_reset(entry))
+		return r;
 	if (fd < 0 && fchdir(dir) < 0)
 		return -errno;	/* lsetxattr has no at-form before 6.13 */
 	while (r == 0 && archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)

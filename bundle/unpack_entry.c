@@ -44,16 +44,18 @@ static void join(char out[FULL_MAX], const char *dir, const char *name)
 	snprintf(out, FULL_MAX, "%s%s%s", dir, dir[0] ? "/" : "", name);
 }
 
-void unpack_dir_leave(struct unpack *u)
+int unpack_dir_leave(struct unpack *u)
 {
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, u->dir.mtime };
+	int r = 0;
 
 	if (u->dir.fd >= 0) {
-		futimens(u->dir.fd, times);
+		r = futimens(u->dir.fd, times) < 0 ? -errno : 0;
 		close(u->dir.fd);
 	}
 	u->dir.fd = -1;
 	u->dir.is_valid = false;
+	return r;
 }
 
 /* FD, open in the staging, is the current directory. */
@@ -75,7 +77,9 @@ static int dir_enter(struct unpack *u, const char *raw)
 
 	if (u->dir.is_valid && strcmp(u->dir.raw, raw) == 0)
 		return 0;
-	unpack_dir_leave(u);
+	r = unpack_dir_leave(u);
+	if (r < 0)
+		return r;
 	/* A directory of this layer, with no link on the way: its name is the canonical one. One call instead of three for each component. */
 	r = file_open_beneath(u->view.stage, raw[0] ? raw : ".", O_RDONLY | O_DIRECTORY, 0);
 	if (r >= 0) {
@@ -323,8 +327,8 @@ static int root_entry(struct unpack *u, struct archive_entry *entry)
 
 	if (u->guard.type == '1' || archive_entry_filetype(entry) != S_IFDIR)
 		return err_set(&u->err, -EBADMSG, "the root itself is no directory in this layer: refused");
-	unpack_dir_leave(u);
-	fd = file_open_beneath(u->view.stage, ".", O_RDONLY | O_DIRECTORY, 0);
+	r = unpack_dir_leave(u);
+	fd = r < 0 ? r : file_open_beneath(u->view.stage, ".", O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
 	r = unpack_attrs(u, entry, fd, -1, ".", S_IFDIR);

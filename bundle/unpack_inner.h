@@ -42,8 +42,8 @@ struct unpack {
 /* One entry onto disk. PATH and LINK (of a hard or symbolic link) are raw bytes of the archive. */
 int unpack_entry(struct unpack *u, struct archive *a, struct archive_entry *entry, const char *path, const char *link);
 
-/* Leaves the current directory, its times as they were. */
-void unpack_dir_leave(struct unpack *u);
+/* Leaves the current directory, its times as they were. 0 or -errno. */
+int unpack_dir_leave(struct unpack *u);
 
 /* Owner, mode (chown clears setuid), xattrs, times of the entry on open FD, or on NAME in DIR where FD is -1 (links, FIFOs). */
 int unpack_attrs(struct unpack *u, struct archive_entry *entry, int fd, int dir, const char *name, mode_t type);

@@ -96,13 +96,15 @@ int view_copy_attrs(int from, int to, const struct stat *st)
 	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
 		r = -errno;
 	len = flistxattr(from, names, XATTR_LIST_MAX);
+	if (r == 0 && len < 0 && errno != ENOTSUP)
+		r = -errno;
 	for (char *n = names; r == 0 && len > 0 && n < names + len; n += strlen(n) + 1) {
 		ssize_t size;
 
 		if (strncmp(n, "trusted.overlay.", 16) == 0)
 			continue;
 		size = fgetxattr(from, n, value, CONFIG_XATTR_MAX);
-		if (size >= 0 && fsetxattr(to, n, value, (size_t)size, 0) < 0)
+		if (size < 0 ? errno != ENODATA && errno != ENOTSUP : fsetxattr(to, n, value, (size_t)size, 0) < 0)
 			r = -errno;
 	}
 	if (r == 0 && futimens(to, times) < 0)

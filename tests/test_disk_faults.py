@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every write, sync, rename, mkdir and link of a pull fails once: the pull says why or did without, nothing half there is seen, the other image is
-as it was, staging is gone, and the next pull completes. With ENOSPC; CORACLE_FULL=1: with EIO as well."""
+as it was, staging is gone, and the next pull completes. With ENOSPC; CORACLE_FULL=1: with EIO as well. And what reads, opens, looks, sets owner, mode and
+times, unlinks or locks, with EIO: of each kind of call in each program one, under CORACLE_FULL=1 every one."""
 import collections
 import json
 import os
@@ -40,7 +41,7 @@ def more():
 
 
 BASE = [images.entry("./", kind=images.tarfile.DIRTYPE), images.entry("etc", kind=images.tarfile.DIRTYPE), images.entry("etc/a", b"a" * 9000),
-        images.entry("gone", b"g"), images.entry("dir", kind=images.tarfile.DIRTYPE), images.entry("dir/x", b"x")]
+        images.entry("gone", b"g"), images.entry("dir", kind=images.tarfile.DIRTYPE, pax={"SCHILY.xattr.user.d": "v"}), images.entry("dir/x", b"x")]
 NEW = [images.entry("new", b"n" * 70000), images.entry("hard", kind=images.tarfile.LNKTYPE, link="new"), images.entry("soft", kind=images.tarfile.SYMTYPE, link="new"),
        images.entry("fifo", kind=images.tarfile.FIFOTYPE), images.entry(".wh.gone"), images.entry("dir/.wh..wh..opq"), images.entry("dir/y", b"y"),
        images.entry("dev/null", kind=images.tarfile.CHRTYPE, dev=(1, 3)), images.entry("attr", b"", pax={"SCHILY.xattr.user.k": "v"}),
@@ -73,6 +74,11 @@ class Scene:
     def images(self):
         return sorted(i["ref"] for i in json.loads(self.bundle("ls", "--json").stdout)["images"])
 
+    def lists(self):
+        """What each layer holds: {chain: text}."""
+        index = self.store / "layers/index"
+        return {e.name: (self.store / "layers/list" / e.read_text().split()[0]).read_bytes() for e in index.iterdir() if len(e.name) == 64}
+
     def whole(self):
         done = self.bundle("verify")
         assert done.returncode == 0, done.stdout
@@ -95,11 +101,11 @@ def scene(tmp_path_factory, registry, programs):
         subprocess.run(["umount", top], check=True)
 
 
-def one_fault(scene, inject, serial, error):
+def one_fault(scene, inject, serial, error, mode="fail"):
     """What came of it: the failed call and "refused" or "done without"."""
     scene.reset()
     report = scene.top / "report"
-    done = scene.pull(1, inject, "fail", serial, error, report)
+    done = scene.pull(1, inject, mode, serial, error, report)
     call = report.read_text().split()
     if not call:
         assert done.returncode == 0, done.stderr
@@ -109,7 +115,8 @@ def one_fault(scene, inject, serial, error):
     assert done.returncode == 0 or scene.refs[1] in done.stderr, what
     there = scene.whole()
     assert there == (scene.refs if done.returncode == 0 else scene.refs[:1]) or (done.returncode == 1 and there == scene.refs), what
-    assert os.listdir(scene.store / "tmp") == [], what
+    assert done.returncode or scene.lists() == scene.expected, "a layer is other than it is to be: " + what
+    assert mode == "fail-more" or os.listdir(scene.store / "tmp") == [], what       # what cannot be looked at or unlinked, the next pull sweeps
     again = scene.pull(1)
     assert again.returncode == 0, what + again.stderr
     assert scene.whole() == scene.refs and os.listdir(scene.store / "tmp") == [], what
@@ -127,6 +134,7 @@ def test_every_call_to_the_disk_fails_once(scene, inject):
     scene.reset()
     report = scene.top / "report"
     assert scene.pull(1, inject, "count", report).returncode == 0
+    scene.expected = scene.lists()
     names = re.findall(r"^\d+ (\S+)", report.read_text(), re.M)[:-1]
     assert len(names) >= 35 and {"write", "writev", "fsync", "syncfs", "renameat", "renameat2", "mkdirat", "linkat", "symlinkat", "mknodat"} <= set(names)
     seen = collections.Counter()
@@ -136,3 +144,21 @@ def test_every_call_to_the_disk_fails_once(scene, inject):
     print("%d calls failed once each:" % len(names), *("%s %s %d" % (*key, n) for key, n in sorted(seen.items(), key=str)), sep="\n  ")
     assert seen["-", "not made this time"] < len(names) // 5
     assert sum(n for (name, outcome), n in seen.items() if outcome == "refused") > len(names) // 2
+
+
+def test_every_other_kind_of_call_fails_once(scene, inject):
+    scene.reset()
+    report = scene.top / "report"
+    assert scene.pull(1, inject, "count-more", report).returncode == 0
+    scene.expected = scene.lists()
+    calls = [line.split() for line in report.read_text().splitlines()[:-1]]
+    kinds = {}
+    for serial, name, program, *_ in calls:
+        kinds.setdefault((name, program), []).append(int(serial))
+    assert {"read", "openat2", "newfstatat", "fchmod", "unlinkat", "utimensat"} <= {name for name, _ in kinds}, sorted(kinds)
+    seen = collections.Counter()
+    for serials in kinds.values():
+        for serial in serials if FULL else serials[len(serials) // 2:][:1]:
+            seen[one_fault(scene, inject, serial, EIO, "fail-more")] += 1
+    print("%d calls, of %d kinds:" % (len(calls), len(kinds)), *("%s %s %d" % (*key, n) for key, n in sorted(seen.items(), key=str)), sep="\n  ")
+    assert sum(n for (name, outcome), n in seen.items() if outcome == "refused") >= 10

@@ -3,6 +3,7 @@
  * Runs a program and all its children, jailed ones too, under ptrace, and counts, fails or skips what they ask of the disk:
  *   inject count REPORT PROGRAM...          "N CALLS" at the end of REPORT, a line "N name program target" for each call that would be failed
  *   inject fail N ERRNO REPORT PROGRAM...   the Nth of them (from 1) is not done and returns ERRNO; REPORT says which it was
+ *   inject count-more, fail-more            the same for what reads, opens, looks, sets owner, mode and times, unlinks and locks
  *   inject nosync REPORT PROGRAM...         fsync, fdatasync, syncfs and sync say 0 and are not done: fsync compiled out
  *   inject peak REPORT PROGRAM...           a line "program VmHWM-in-KiB" for each process as it ends
  *   inject mark FILE PROGRAM...             writes "publish" or "pull" into FILE as a pull comes to the one or the other step
@@ -24,18 +25,30 @@
 #include <unistd.h>
 
 enum { TASKS_MAX = 256 };
-enum mode { COUNT, FAIL, NOSYNC, MARK, PEAK };
+enum mode { COUNT, FAIL, NOSYNC, MARK, PEAK, COUNT_MORE, FAIL_MORE };
 
-static const struct call {
+struct call {
 	long nr;
 	const char *name;
 	int is_sync;
-} calls[] = {
+};
+
+static const struct call calls[] = {
 	{ SYS_write, "write", 0 }, { SYS_writev, "writev", 0 }, { SYS_pwrite64, "pwrite64", 0 }, { SYS_ftruncate, "ftruncate", 0 },
 	{ SYS_fsync, "fsync", 1 }, { SYS_fdatasync, "fdatasync", 1 }, { SYS_syncfs, "syncfs", 1 }, { SYS_sync, "sync", 1 },
 	{ SYS_rename, "rename", 0 }, { SYS_renameat, "renameat", 0 }, { SYS_renameat2, "renameat2", 0 }, { SYS_mkdir, "mkdir", 0 },
 	{ SYS_mkdirat, "mkdirat", 0 }, { SYS_link, "link", 0 }, { SYS_linkat, "linkat", 0 }, { SYS_symlinkat, "symlinkat", 0 },
 	{ SYS_mknodat, "mknodat", 0 }, { SYS_fsetxattr, "fsetxattr", 0 },
+};
+
+/* What does not change the disk's files and folders, or only what they are like. */
+static const struct call more_calls[] = {
+	{ SYS_read, "read", 0 }, { SYS_pread64, "pread64", 0 }, { SYS_getdents64, "getdents64", 0 }, { SYS_open, "open", 0 }, { SYS_openat, "openat", 0 },
+	{ SYS_openat2, "openat2", 0 }, { SYS_fchown, "fchown", 0 }, { SYS_fchownat, "fchownat", 0 }, { SYS_fchmod, "fchmod", 0 },
+	{ SYS_fchmodat, "fchmodat", 0 }, { SYS_utimensat, "utimensat", 0 }, { SYS_unlinkat, "unlinkat", 0 }, { SYS_newfstatat, "newfstatat", 0 },
+	{ SYS_fstat, "fstat", 0 }, { SYS_statx, "statx", 0 }, { SYS_fstatfs, "fstatfs", 0 }, { SYS_lseek, "lseek", 0 }, { SYS_flock, "flock", 0 },
+	{ SYS_readlinkat, "readlinkat", 0 }, { SYS_flistxattr, "flistxattr", 0 }, { SYS_fgetxattr, "fgetxattr", 0 },
+	{ SYS_open_tree, "open_tree", 0 }, { SYS_mount_setattr, "mount_setattr", 0 },
 };
 
 struct task {
@@ -47,6 +60,7 @@ struct task {
 
 static struct task tasks[TASKS_MAX];
 static enum mode mode;
+static int is_more;	/* of the other list */
 static long serial, wanted, error;
 static FILE *report;
 static int mark_fd = -1;
@@ -69,9 +83,12 @@ static struct task *task_of(pid_t pid)
 
 static const struct call *call_of(long nr)
 {
-	for (size_t i = 0; i < sizeof(calls) / sizeof(*calls); i++)
-		if (calls[i].nr == nr)
-			return &calls[i];
+	const struct call *list = is_more ? more_calls : calls;
+	size_t len = is_more ? sizeof(more_calls) / sizeof(*more_calls) : sizeof(calls) / sizeof(*calls);
+
+	for (size_t i = 0; i < len; i++)
+		if (list[i].nr == nr)
+			return &list[i];
 	return NULL;
 }
 
@@ -252,11 +269,13 @@ static int words(int argc, char **argv)
 		const char *name;
 		enum mode mode;
 		int args;
-	} modes[] = { { "count", COUNT, 3 }, { "fail", FAIL, 5 }, { "nosync", NOSYNC, 3 }, { "mark", MARK, 3 }, { "peak", PEAK, 3 } };
+	} modes[] = { { "count", COUNT, 3 }, { "fail", FAIL, 5 }, { "nosync", NOSYNC, 3 }, { "mark", MARK, 3 }, { "peak", PEAK, 3 },
+		{ "count-more", COUNT_MORE, 3 }, { "fail-more", FAIL_MORE, 5 } };
 
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
 		if (argc > modes[i].args && strcmp(argv[1], modes[i].name) == 0) {
-			mode = modes[i].mode;
+			is_more = modes[i].mode >= COUNT_MORE;
+			mode = modes[i].mode == COUNT_MORE ? COUNT : modes[i].mode == FAIL_MORE ? FAIL : modes[i].mode;
 			return modes[i].args;
 		}
 	return 0;
