@@ -80,8 +80,11 @@ static int write_item(void *to, const struct layer_item *item, struct err *e)
 		r = write_again(w, item, d, e);
 	} else {
 		if (d) {
-			if (item->st.st_nlink > 1)	/* it will be met again; each question is an lseek(2) */
-				d->at = (uint64_t)ftello(w->to) + 1;
+			off_t at = item->st.st_nlink > 1 ? ftello(w->to) : -1;	/* it will be met again; each question is an lseek(2) */
+
+			if (item->st.st_nlink > 1 && at < 0)
+				return err_sys(e, errno, "the layer's list");
+			d->at = (uint64_t)(at + 1);
 			w->bytes += (uint64_t)item->st.st_size;
 		}
 		r = layer_line_write(w->to, item, d ? &d->verity : NULL, e);
