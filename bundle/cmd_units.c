@@ -213,7 +213,8 @@ int cmd_units(int argc, char **argv)
 		provision(&o, &p, conf);
 	if (o.table_fd >= 0) {
 		device_id_publish(o.store);
-		kernel_lacks_say(o.store);
+		if (o.store)	/* on a board that is after its modules, of which overlay may be one */
+			kernel_lacks_say(o.store);
 	}
 	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
 	if (o.board)

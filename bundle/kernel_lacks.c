@@ -107,11 +107,10 @@ static void try_users(const char *store)
 	int users = userns_fd_new(map, map), tree;
 
 	if (users < 0) {
-		if (!store)
-			lost("user namespaces", -users, "units run with the board's own ids, those with UserNS=auto are refused");
+		lost("user namespaces", -users, "units run with the board's own ids, those with UserNS=auto are refused");
 		return;
 	}
-	tree = store ? sys_clone_tree(AT_FDCWD, store, 0) : -1;
+	tree = sys_clone_tree(AT_FDCWD, store, 0);
 	a.userns_fd = (uint64_t)users;
 	if (tree >= 0 && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &a, sizeof(a)) < 0)
 		lost("id-mapped mounts of the data partition's file system", errno, "units run with the board's own ids, those with UserNS=auto are refused");
@@ -122,16 +121,12 @@ static void try_users(const char *store)
 
 void kernel_lacks_say(const char *store)
 {
-	int fd = open(store ? "/run/coracle/features.store" : "/run/coracle/features", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
+	int fd = open("/run/coracle/features", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
 
 	if (fd < 0)
 		return;		/* said, or nowhere to remember it */
 	close(fd);
 	try_users(store);
-	if (store) {
-		kernel_lacks_say(NULL);
-		return;
-	}
 	try_filters();
 	try_overlay();
 	try_device_rules();

@@ -3,7 +3,7 @@
 #ifndef CORACLE_KERNEL_LACKS_H
 #define CORACLE_KERNEL_LACKS_H
 
-/* A line on stderr for each, with what is lost by it, once a boot: /run/coracle remembers. STORE, where it is there: its file system too. */
+/* A line on stderr for each, with what is lost by it, once a boot: /run/coracle remembers. STORE: the directory whose file system units lie on. */
 void kernel_lacks_say(const char *store);
 
 #endif

@@ -78,7 +78,7 @@ LACKS = {
 def job(units, *strace, store=None):
     """What two jobs of one boot say."""
     command = "mount -t tmpfs t /run && mkdir /run/coracle && for i in 1 2; do %s %s units --table-fd 9 --result-fd 8 %s %s 9>/dev/null 8>/dev/null; echo turn $i >&2; done" % (
-        " ".join(strace), bundle_kit.BUNDLE, "--store %s" % store if store else "", units)
+        " ".join(strace), bundle_kit.BUNDLE, "--store %s" % (store or units), units)
     return subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, check=True).stderr
 
 

@@ -59,6 +59,7 @@ def test_first_boot(boot, etc, registry, first_disk, board_name):
     assert "digest " + hello["digest"] in screen and "signed by " + hello["signer"] in screen
     assert re.search(r"(?m)^unsigned +refused", screen) and refused["reason"][:40] in screen
 
+    assert "this kernel has no overlay" not in board.say("log -n 2000")      # it is a module, looked for after the modules are in
     if board_name == "qemu-x86_64":
         same_picture(board)
     # Nothing of the refused image but its manifest was asked for.
