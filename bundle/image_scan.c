@@ -67,7 +67,7 @@ int image_layers_hidden_by(const struct image_layers *l, int index, const char *
 	if (S_ISDIR(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev == 0))
 		return -1;
 	for (int i = index + 1; i < l->count; i++)
-		if (view_layer_says(l->fd[i], path + 1, &above) != 0)
+		if (view_layer_says(l->fd[i], path + 1, &above) > LAYER_SILENT)
 			return i;
 	return -1;
 }

@@ -197,7 +197,11 @@ static int make_hardlink(struct unpack *u, const char *target, bool is_hidden, c
 	int layer, dir, r = look(u->view.stage, target, &st);
 
 	if (r < 0) {
+		if (r != -ENOENT && !view_is_no_way(r))
+			return r;
 		layer = is_hidden ? -ENOENT : view_lower_find(&u->view, target, &st);
+		if (layer < 0 && layer != -ENOENT)
+			return layer;
 		return layer < 0 ? err_set(&u->err, -EBADMSG, "hard link to something that is not there") :
 			copy_from_lower(u, layer, target, &st, name);
 	}

@@ -63,14 +63,18 @@ static int settle(struct unpack *u, struct mark *m, bool *keep)
 	struct stat own, below;
 	bool is_blocked = false;
 	int r, has_own = look(u->view.stage, m->path, &own);
-	bool has_below = m->path[0] ? view_lower_find(&u->view, m->path, &below) >= 0 : u->view.lower_len > 0;
+	int layer = m->path[0] ? view_lower_find(&u->view, m->path, &below) : u->view.lower_len - 1;
 
 	*keep = false;
+	if (layer < 0 && layer != -ENOENT && m->path[0])
+		return layer;
+	if (has_own < 0 && has_own != -ENOENT && !view_is_no_way(has_own))
+		return has_own;
 	if (m->kind >= MARK_DEVICE && m->kind <= MARK_DEVICE_END) {
 		*keep = has_own == 0 && S_ISREG(own.st_mode);	/* else its directory went */
 		return 0;
 	}
-	if (!m->kind || !has_below || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
+	if (!m->kind || layer < 0 || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
 		return 0;
 	if (has_own == 0) {
 		m->kind = MARK_OPAQUE;

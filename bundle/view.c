@@ -32,17 +32,27 @@ static int look(int root, const char *path, struct stat *st)
 	return r;
 }
 
-static bool is_opaque(int root, const char *path)
+/* LAYER_HIDES, LAYER_SILENT or -errno. */
+static int opaque(int root, const char *path)
 {
-	int fd = open_dir(root, path);
+	int fd = open_dir(root, path), r;
 	char value[2];
-	bool is;
+	ssize_t n;
 
 	if (fd < 0)
-		return false;
-	is = fgetxattr(fd, "trusted.overlay.opaque", value, sizeof(value)) == 1 && value[0] == 'y';
+		return fd;
+	n = fgetxattr(fd, "trusted.overlay.opaque", value, sizeof(value));
+	if (n < 0 && errno != ENODATA && errno != ENOTSUP && errno != ERANGE)
+		r = -errno;
+	else
+		r = n == 1 && value[0] == 'y' ? LAYER_HIDES : LAYER_SILENT;
 	close(fd);
-	return is;
+	return r;
+}
+
+bool view_is_no_way(int r)
+{
+	return r == -ENOTDIR || r == -ELOOP;
 }
 
 int view_layer_says(int layer, const char *path, struct stat *st)
@@ -52,21 +62,22 @@ int view_layer_says(int layer, const char *path, struct stat *st)
 	int r = look(layer, path, st);
 
 	if (r == 0)
-		return S_ISCHR(st->st_mode) && st->st_rdev == 0 ? -1 : 1;	/* 0:0 is overlay's whiteout */
+		return S_ISCHR(st->st_mode) && st->st_rdev == 0 ? LAYER_HIDES : LAYER_HAS;	/* 0:0 is overlay's whiteout */
 	if (r != -ENOENT)
-		return -1;		/* a file or link where a directory would have to be */
+		return view_is_no_way(r) ? LAYER_HIDES : r;
 	for (size_t i = 1; i < len; i++) {
 		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);
 		part[i] = '\0';
 		r = look(layer, part, st);
-		if (r == -ENOENT)
-			return 0;
-		if (r < 0 || !S_ISDIR(st->st_mode) || is_opaque(layer, part))
-			return -1;
+		if (r < 0)
+			return r == -ENOENT ? LAYER_SILENT : r;
+		r = S_ISDIR(st->st_mode) ? opaque(layer, part) : LAYER_HIDES;
+		if (r != LAYER_SILENT)
+			return r;
 	}
-	return is_opaque(layer, "") ? -1 : 0;
+	return opaque(layer, "");
 }
 
 int view_lower_find(const struct view *v, const char *path, struct stat *st)
@@ -74,10 +85,8 @@ int view_lower_find(const struct view *v, const char *path, struct stat *st)
 	for (int i = 0; i < v->lower_len; i++) {
 		int r = view_layer_says(v->lower[i], path, st);
 
-		if (r > 0)
-			return i;
-		if (r < 0)
-			return -ENOENT;
+		if (r != LAYER_SILENT)
+			return r == LAYER_HAS ? i : r == LAYER_HIDES ? -ENOENT : r;
 	}
 	return -ENOENT;
 }
@@ -227,7 +236,7 @@ static int step(const struct view *v, struct walk *w, const char *name, size_t l
 		layer = is_hidden(v, w) ? -ENOENT : view_lower_find(v, w->out, &st);
 		if (layer < 0)
 			st.st_mode = S_IFDIR;	/* to be made */
-		r = 0;
+		r = layer < 0 && layer != -ENOENT ? layer : 0;
 	}
 	if (r < 0)
 		return r;
@@ -282,6 +291,8 @@ static int make_implied(const struct view *v, int parent, const char *name, cons
 	struct stat above, st;
 	int layer = hidden ? -ENOENT : view_lower_find(v, path, &st), from, to, r = 0;
 
+	if (layer < 0 && layer != -ENOENT)
+		return layer;
 	if (fstat(parent, &above) < 0 || mkdirat(parent, name, 0755) < 0)
 		return -errno;
 	times[1] = above.st_mtim;

@@ -40,10 +40,15 @@ int view_resolve(const struct view *v, const char *dir, char *out, bool *is_hidd
  * have it, or 0755, root and the epoch. Times of the parents stay. A descriptor or a negative code. */
 int view_open_dir(const struct view *v, const char *dir, struct err *e);
 
-/* One layer's say on canonical PATH: 1 it has it (*ST), 0 it knows nothing, -1 it hides what lower layers have there. */
+/* A lookup that failed by R met a file or link where a directory would have to be. */
+bool view_is_no_way(int r);
+
+enum { LAYER_SILENT, LAYER_HAS, LAYER_HIDES };
+
+/* One layer's say on canonical PATH: it knows nothing, it has it (*ST), it hides what lower layers have there; or -errno. */
 int view_layer_says(int layer, const char *path, struct stat *st);
 
-/* What the lower layers, seen together, have at canonical PATH: index of the layer and *ST, or -ENOENT. */
+/* What the lower layers, seen together, have at canonical PATH: index of the layer and *ST, -ENOENT, or another -errno. */
 int view_lower_find(const struct view *v, const char *path, struct stat *st);
 
 /* Copies owner, mode, xattrs (but overlay's) and times from one open file to another. */
