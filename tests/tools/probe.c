@@ -417,11 +417,12 @@ static void watch_files(int ms)
 			while (at < count && strcmp(seen[at], to) != 0)
 				at++;
 			if (at == count && count < 16) {
-				strcpy(seen[count++], to);
+				memcpy(seen[count++], to, sizeof(to));
 				printf("another runs %s\n", to);
 			}
 		}
-		closedir(d);
+		if (d)
+			closedir(d);
 		fflush(stdout);
 	}
 	printf("watched\n");
