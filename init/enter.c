@@ -22,7 +22,7 @@ int unshare(int flags);
 
 enum { KEYCTL_JOIN_SESSION = 1 };
 
-static void wait_for_go(struct start_context *c)
+static int wait_for_go(struct start_context *c)
 {
 	char byte;
 	ssize_t n;
@@ -31,8 +31,9 @@ static void wait_for_go(struct start_context *c)
 		n = read(c->go_fd, &byte, 1);
 	} while (n < 0 && errno == EINTR);
 	if (n != 1)
-		_exit(START_EXIT_OURS);
+		return start_fail(c, "starter", "it died before it let the program go", 0);
 	close(c->go_fd);
+	return 0;
 }
 
 /* A new network namespace has lo, but down. Not worth a failed start. */
@@ -93,10 +94,10 @@ static int enter_namespaces(struct start_context *c)
 
 _Noreturn void enter_program(struct start_context *c)
 {
-	int r;
+	int r = wait_for_go(c);
 
-	wait_for_go(c);
-	r = enter_namespaces(c);
+	if (r == 0)
+		r = enter_namespaces(c);
 	if (r == 0)
 		r = enter_mounts(c);
 	if (r == 0)

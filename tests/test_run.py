@@ -217,6 +217,15 @@ def test_nothing_stays_on_the_host(kit):
     assert host_mounts() == before
 
 
+def test_starter_that_dies_between_its_two_words_is_named(kit):
+    """It has told of the program's process and dies before it lets it go: that process, which reads an end instead, says so."""
+    b = kit.bundle()
+    kit.write_record(b, kit.config("exit", 0))
+    p = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=read", "-e", "inject=read:retval=0:when=1", bundle_kit.INIT, "run", b],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert (p.returncode, p.stdout) == (125, "") and "starter: it died" in p.stderr, p
+
+
 def test_stages_killed_at_any_time(kit):
     """The first child that can be seen (starter, then program) is killed after a delay that sweeps the whole start: never a
     hang, always a status that says so, no process and no mount left."""
