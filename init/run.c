@@ -48,7 +48,8 @@ struct run {
 	int record_fd;
 	char cgroup[CGROUP_SIZE];	/* "" without */
 	pid_t starter, program;
-	int starter_status, program_status;
+	pid_t early;			/* the last child that ended unknown: a program may, before the starter has told of it */
+	int program_status, early_status;
 	bool is_starter_gone, is_program_gone, is_report_over;
 	int pidfd;
 	int failed;			/* exit status of a failed start, or 0 */
@@ -227,6 +228,8 @@ static void take_report(struct run *u, const struct start_report *r, int pidfd)
 	if (r->kind == START_CREATED) {
 		u->program = r->pid;
 		u->pidfd = pidfd;
+		u->is_program_gone = r->pid == u->early;
+		u->program_status = u->early_status;
 		return;
 	}
 	if (r->kind == START_TERMINAL) {
@@ -263,10 +266,12 @@ static void reap(struct run *u)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == u->starter) {
 			u->is_starter_gone = true;
-			u->starter_status = status;
 		} else if (pid == u->program) {
 			u->is_program_gone = true;
 			u->program_status = status;
+		} else if (!u->program) {
+			u->early = pid;
+			u->early_status = status;
 		}
 	}
 }

@@ -217,11 +217,13 @@ def test_nothing_stays_on_the_host(kit):
     assert host_mounts() == before
 
 
-def test_starter_that_dies_between_its_two_words_is_named(kit):
-    """It has told of the program's process and dies before it lets it go: that process, which reads an end instead, says so."""
+@pytest.mark.parametrize("order", ["told of first", "dead first"])
+def test_starter_that_dies_before_it_lets_the_program_go_is_named(kit, order):
+    """The program's process reads an end instead of the word that lets it go, and says so; also when it is dead before the starter has told of it."""
     b = kit.bundle()
     kit.write_record(b, kit.config("exit", 0))
-    p = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=read", "-e", "inject=read:retval=0:when=1", bundle_kit.INIT, "run", b],
+    late = {"told of first": "inject=read:retval=0:when=1:delay_enter=300000", "dead first": "inject=sendmsg:delay_enter=300000"}[order]
+    p = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=read,sendmsg", "-e", "inject=read:retval=0:when=1", "-e", late, bundle_kit.INIT, "run", b],
                        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert (p.returncode, p.stdout) == (125, "") and "starter: it died" in p.stderr, p
 
