@@ -31,6 +31,9 @@
 
 struct store;
 
+/* What to do where there is no room: after such a pull PID 1 starts gc by itself. */
+#define STORE_MAKE_ROOM "What no unit uses, a board removes by itself now (coracle-bundle gc); more room: fewer units, a larger disk"
+
 enum store_mode { STORE_READ, STORE_WRITE };
 
 /* Opens DIR; STORE_WRITE makes the folders where DIR is empty and removes stale staging. -EUCLEAN for another format or a non-store. */

@@ -166,7 +166,7 @@ static int check_quota(struct store *s, int index, uint64_t bytes, struct err *e
 	int r = quota ? store_each(s, STORE_LAYERS, add_usage, &u, e) : 0;
 
 	return r < 0 || !quota || u.bytes <= quota ? r : err_set(e, -EDQUOT, "layer %d: with it the store would hold %llu MiB, its quota is %d MiB "
-		"(STORE_QUOTA_MIB). Make room: coracle-bundle gc --store DIR", index, (unsigned long long)(u.bytes >> 20), CONFIG_STORE_QUOTA_MIB);
+		"(STORE_QUOTA_MIB). " STORE_MAKE_ROOM, index, (unsigned long long)(u.bytes >> 20), CONFIG_STORE_QUOTA_MIB);
 }
 
 /* Of the list that lies in staging. */

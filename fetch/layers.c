@@ -43,7 +43,7 @@ static int check_room_left(struct layer_sink *s)
 		return 0;
 	room = (uint64_t)v.f_bavail * v.f_frsize;
 	return room >= rest ? 0 : err_set(s->err, -ENOSPC, "the image does not fit: %llu MiB into a layer of %llu MiB the store has %llu MiB of room, and the rest needs "
-		"at least %llu MiB: broken off. Make room: coracle-bundle gc --store DIR", (unsigned long long)(s->len >> 20), (unsigned long long)(s->size >> 20),
+		"at least %llu MiB: broken off. " STORE_MAKE_ROOM, (unsigned long long)(s->len >> 20), (unsigned long long)(s->size >> 20),
 		(unsigned long long)(room >> 20), (unsigned long long)(rest >> 20));
 }
 
@@ -184,7 +184,7 @@ static int check_room(const struct layers *l, uint64_t missing, uint64_t largest
 		if (attempt == 0)
 			partial_sweep(store_fd(l->store), wanted, count, 0);
 	}
-	return err_set(e, -ENOSPC, "the image needs at least %llu MiB of room, the store has %llu MiB: nothing was fetched. Make room: coracle-bundle gc --store DIR",
+	return err_set(e, -ENOSPC, "the image needs at least %llu MiB of room, the store has %llu MiB: nothing was fetched. " STORE_MAKE_ROOM,
 		(unsigned long long)(need >> 20), (unsigned long long)(room >> 20));
 }
 

@@ -168,6 +168,7 @@ static int finish(struct pull *p, int code, const struct err *e)
 	static const char *const words[] = { [JOB_RETRY] = "retry", [JOB_REFUSED] = "refused", [JOB_DAMAGED] = "damaged", [JOB_LATER] = "later" };
 	struct job_result res = { .code = pull_outcome(code), .bytes_done = p->progress.done, .bytes_total = p->progress.total };
 
+	res.wants_room = code == -ENOSPC || code == -EDQUOT;
 	if (code == 0) {
 		struct digest_text t = digest_text(&p->found.manifest_digest);
 

@@ -24,6 +24,9 @@ bool boot_is_rootfs(void);
 /* boot_mounts.c */
 void boot_mounts(bool is_board);
 
+/* What a module, and ext4, miss where the kernel says no more than ENOENT. */
+#define MODULE_LACKS "a part of the kernel that is not loaded (crc32c: crc32c_generic): add its module to /etc/coracle/modules, before; `log --kernel` names it"
+
 /* boot_modules.c: the modules job. Loads what PATH lists, in order; what does not load is a line on descriptor 2. */
 int boot_modules(const char *path);
 

@@ -43,7 +43,7 @@ static void load(char *line)
 		*params++ = '\0';
 	fd = open_module(line);
 	if (fd < 0 || (syscall(SYS_finit_module, fd, params, 0) < 0 && errno != EEXIST))
-		dprintf(2, "%s: not loaded: %s\n", line, strerror(errno));
+		dprintf(2, "%s: not loaded: %s\n", line, fd >= 0 && errno == ENOENT ? "it asks for " MODULE_LACKS : strerror(errno));
 	if (fd >= 0)
 		close(fd);
 }

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "boot.h"
 #include "clock.h"
 #include "dir.h"
 #include "job_child.h"
@@ -89,6 +90,8 @@ static const char *advice(int error)
 		return "no sound ext4; nothing was changed. On another machine: e2fsck -f, or mkfs.ext4 -b 4096 if its content may go";
 	case ENODEV:
 		return "this kernel has no ext4: add the module to /etc/coracle/modules";
+	case ENOENT:
+		return "ext4 asks for " MODULE_LACKS;
 	case EROFS:
 	case EACCES:
 		return "the disk is write-protected, and was not umounted cleanly: make it writable";

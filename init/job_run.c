@@ -312,6 +312,7 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	job_hear(p, j);
 	lines_close(&j->err, job_name(p, j));
 	code = judge(j, status, text, sizeof(text));
+	p->wants_gc |= j->result.wants_room != 0;
 
 	ended = *j;
 	memfd = j->memfd;

@@ -117,7 +117,7 @@ struct pid1 {
 	bool is_net_begun;		/* what the data partition says of the network is known, or is not waited for */
 	bool is_net_up;			/* static: set; dhcp: a lease came */
 	char net_text[128];		/* what was last heard of the network */
-	bool wants_gc;			/* an update has ended: collect garbage when nothing else uses the store */
+	bool wants_gc;			/* an update has ended, or a pull found no room: collect garbage when nothing else uses the store */
 	bool is_ready_said;
 	struct watchdog watchdog;
 	bool has_resets;		/* state/resets was taken in */

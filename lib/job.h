@@ -29,7 +29,7 @@ struct job_result {
 	uint64_t bytes_done;
 	uint64_t bytes_total;
 	uint32_t stop_signal;	/* prepare: the signal that stops the program (unit, else image, else SIGTERM); 0: not said */
-	uint32_t pad0;
+	uint32_t wants_room;	/* pull: it failed because the store is full; 0: no */
 	struct unit_health health;	/* prepare: the image's HEALTHCHECK */
 	char version[32];	/* prepare: what the image calls itself (org.opencontainers.image.version), or "" */
 	char digest[72];	/* manifest digest that was resolved or taken into use, or "" */

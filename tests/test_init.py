@@ -173,6 +173,16 @@ def test_pull_that_fails_is_tried_again(board):
     u = board.wait_state("hello", "backoff")
     assert u["reason"] == "registry.test: connection refused" and 500 < u["again_in_ms"] <= 2400
     board.wait_state("hello", "running")
+    assert "gc" not in board.log_of_jobs()
+
+
+def test_a_pull_that_finds_no_room_lets_gc_make_some(board):
+    board.unit("hello", "say", "hi", current="")
+    board.say("pull.hello", "full the image needs at least 9 MiB of room", "done")
+    board.start()
+    assert board.wait_state("hello", "backoff")["reason"] == "the image needs at least 9 MiB of room"
+    board.wait(lambda: "gc" in board.log_of_jobs(), "gc")
+    board.wait_state("hello", "running")
 
 
 def test_damaged_store_leads_to_a_pull(board):

@@ -2,7 +2,7 @@
 """linux.py BOARD: the kernel of a board, and the verdict of kernel_options.py on it. Where boards/BOARD/board names a
 linux-source package as OWN_KERNEL, it is built from that, with allnoconfig under common/kernel.config and boards/BOARD/kernel.config, once for each
 state of these, the source and the compiler, into the cache; the result is laid out as Debian's own kernel packages are."""
-import hashlib, os, pathlib, shutil, subprocess, sys, tempfile
+import fcntl, hashlib, os, shutil, subprocess, sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import kernel, kernel_options
 
@@ -40,47 +40,67 @@ def built(board, about):
 
 
 def build(board, about):
+    """Broken off, it goes on where it was: the tree and its objects lie beside the result until that is whole. Of two at once, one waits."""
     source, folder = built(board, about)
-    if folder.exists():
-        return folder
-    arch, cross, image = ARCH[about["TARGET"]]
-    wanted, dtbs = fragment(board), about.get("DTB", "").split()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    print("kernel: building %s for %s, 10 to 20 minutes of processor time; it is kept in %s" % (source.name, board, folder), flush=True)
-    with tempfile.TemporaryDirectory(prefix="linux.", dir=folder.parent) as work:
-        work = pathlib.Path(work)
+    with open(folder.with_name(folder.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            work = folder.with_name(folder.name + ".part")
+            print("kernel: building %s for %s, 15 to 30 minutes of processor time; it is kept in %s" % (source.name, board, folder), flush=True)
+            build_in(work, board, about, source).rename(folder)
+            shutil.rmtree(work)
+    return folder
+
+
+def unpacked(source, work):
+    """The kernel's tree, whole."""
+    if not (work / "source").exists():
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
         run("dpkg-deb", "-x", source, work / "deb")
         (tar,) = (work / "deb/usr/src").glob("linux-source-*.tar.xz")
         run("tar", "-xf", tar, "-C", work)
         (tree,) = work.glob("linux-source-*/")
         (work / "o").mkdir()
-        (work / "fragment").write_text("".join("%s=%s\n" % pair for pair in wanted.items()))
-        env = {k: v for k, v in os.environ.items() if k not in ("O", "TARGET", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BOARD")}
-        make = lambda *words: run("make", "-s", "-C", tree, "O=%s" % (work / "o"), "ARCH=" + arch, "CROSS_COMPILE=" + cross, *words,
-                                  env=dict(env, KCONFIG_ALLCONFIG=str(work / "fragment"), **SAME))
-        make("allnoconfig")
-        config = (work / "o/.config").read_text()
-        lost = ["%s=%s" % pair for pair in wanted.items() if pair[1] != "n" and "%s=%s" % pair not in config.splitlines()]
-        bad = kernel_options.missing(config)
-        if lost or bad:
-            raise SystemExit("kernel: %s: does not stick: %s; needed and missing: %s" % (board, ", ".join(lost) or "-", "; ".join(bad) or "-"))
-        make("-j" + JOBS, os.path.basename(image), *dtbs)
-        version = (work / "o/include/config/kernel.release").read_text().strip()
-        done = work / "done"
-        for d in ("boot", "usr/lib/linux-image-" + version, "lib/modules/" + version):
-            (done / d).mkdir(parents=True)
-        shutil.copy(work / "o" / image, done / "boot" / ("vmlinuz-" + version))
-        shutil.copy(work / "o/.config", done / "boot" / ("config-" + version))
-        shutil.copy(work / "o/modules.builtin", done / "lib/modules" / version)
-        for dtb in dtbs:
-            to = done / ("usr/lib/linux-image-" + version) / dtb
-            to.parent.mkdir(exist_ok=True)
-            shutil.copy(work / "o/arch" / arch / "boot/dts" / dtb, to)
-        try:
-            done.rename(folder)
-        except OSError:             # somebody else was faster
-            pass
-    return folder
+        shutil.rmtree(work / "deb")
+        tree.rename(work / "source")
+    return work / "source"
+
+
+def build_in(work, board, about, source):
+    arch, cross, image = ARCH[about["TARGET"]]
+    wanted, dtbs = fragment(board), about.get("DTB", "").split()
+    tree = unpacked(source, work)
+    (work / "fragment").write_text("".join("%s=%s\n" % pair for pair in wanted.items()))
+    env = {k: v for k, v in os.environ.items() if k not in ("O", "TARGET", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "BOARD")}
+    make = lambda *words: run("make", "-s", "-C", tree, "O=%s" % (work / "o"), "ARCH=" + arch, "CROSS_COMPILE=" + cross, *words,
+                              env=dict(env, KCONFIG_ALLCONFIG=str(work / "fragment"), **SAME))
+    make("allnoconfig")
+    config = (work / "o/.config").read_text()
+    lost = ["%s=%s" % pair for pair in wanted.items() if pair[1] != "n" and "%s=%s" % pair not in config.splitlines()]
+    bad = kernel_options.missing(config)
+    if lost or bad:
+        raise SystemExit("kernel: %s: does not stick: %s; needed and missing: %s" % (board, ", ".join(lost) or "-", "; ".join(bad) or "-"))
+    make("-j" + JOBS, os.path.basename(image), *dtbs)
+    return lay_out(work, arch, image, dtbs)
+
+
+def lay_out(work, arch, image, dtbs):
+    """What a package of Debian's would hold, out of the build's folder o."""
+    version = (work / "o/include/config/kernel.release").read_text().strip()
+    done = work / "done"
+    shutil.rmtree(done, ignore_errors=True)
+    for d in ("boot", "usr/lib/linux-image-" + version, "lib/modules/" + version):
+        (done / d).mkdir(parents=True)
+    shutil.copy(work / "o" / image, done / "boot" / ("vmlinuz-" + version))
+    shutil.copy(work / "o/.config", done / "boot" / ("config-" + version))
+    shutil.copy(work / "o/modules.builtin", done / "lib/modules" / version)
+    for dtb in dtbs:
+        to = done / ("usr/lib/linux-image-" + version) / dtb
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(work / "o/arch" / arch / "boot/dts" / dtb, to)
+    return done
 
 
 def of(board, about, which="KERNEL"):

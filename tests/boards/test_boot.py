@@ -6,6 +6,7 @@ import pexpect
 import pytest
 import board as board_kit
 import images
+import kernel
 import registry as registry_kit
 import screen
 
@@ -235,6 +236,20 @@ def test_corrupt_data_partition(boot, tmp_path):
     assert re.search(r"(?m)^data      not mounted: /dev/vda1: .*mkfs", board.wait_says("status", r"(?s).*mkfs.*").group(0))
     assert board.poweroff() == 0
     assert disk.read_bytes() == before      # nobody formatted anything
+
+
+def test_an_ext4_that_lacks_a_module_says_so(etc, tmp_path):
+    """On qemu-armv7, whose kernel has ext4 and crc32c as modules, without the latter: the kernel's own word is "No such file"."""
+    own, name = tmp_path / "etc", "qemu-armv7"
+    shutil.copytree(etc, own)
+    order = kernel.modules(kernel.unpack(board_kit.pack.settings(name)["KERNEL"]), board_kit.pack.words(board_kit.pack.BOARDS / name / "modules"))
+    (own / "modules").write_text("".join("/lib/modules/coracle/%s.ko\n" % n for n, _ in order if n != "crc32c_generic"))
+    with board_kit.Board(tmp_path, own, board_kit.make_disk(tmp_path / "data.img", 64), name) as board:
+        lacks = "asks for a part of the kernel that is not loaded .crc32c: crc32c_generic.: add its module to /etc/coracle/modules"
+        board.wait_says("status", r"(?m)^data      not mounted: /dev/vda1: .*: ext4 " + lacks)
+        assert re.search(r"libcrc32c.ko: not loaded: it " + lacks, board.say("log -n 200"))
+        assert "crc32c" in board.say("log --kernel -n 400")
+        assert board.poweroff() == 0
 
 
 def test_full_disk(boot, big, first_disk, unit_text, tmp_path):

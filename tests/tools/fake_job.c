@@ -5,7 +5,7 @@
  * script/: `table` and `table.store` are unit tables to hand out, `record.NAME` the record
  * of a unit, `VERB` or `VERB.NAME` what to do: one line a run, the last one for ever:
  *
- *   done | retry TEXT | refused TEXT | damaged TEXT     the final message
+ *   done | retry TEXT | refused TEXT | damaged TEXT     the final message; full TEXT: retry, for want of room
  *   hang | crash | silent | garbage | lie | shout       no job should
  *   slow MS                                             done, after that many milliseconds, with progress
  *
@@ -25,11 +25,11 @@
 static char dir[PATH_MAX];
 static int result_fd = -1, out_fd = -1;
 static const char *verb, *name = "", *ref = "", *digest = "";
-static int has_store;
+static int has_store, is_full;
 
 static void send_result(uint32_t code, const char *text)
 {
-	struct job_result r = { .magic = JOB_MAGIC, .code = code };
+	struct job_result r = { .magic = JOB_MAGIC, .code = code, .wants_room = (uint32_t)is_full };
 
 	snprintf(r.text, sizeof(r.text), "%s", text);
 	if (code == JOB_DONE && !strcmp(verb, "pull"))
@@ -126,6 +126,11 @@ static int act(char *line)
 		give();
 		send_result(JOB_DONE, "done");
 		return 0;
+	}
+	if (!strcmp(line, "full")) {
+		is_full = 1;
+		send_result(JOB_RETRY, text);
+		return 1;
 	}
 	if (!strcmp(line, "retry") || !strcmp(line, "refused") || !strcmp(line, "damaged")) {
 		send_result(line[0] == 'd' ? JOB_DAMAGED : line[2] == 't' ? JOB_RETRY : JOB_REFUSED, text);
