@@ -247,7 +247,7 @@ static int exchange(struct link *l, const struct access *a, const struct net_req
 	struct net_frame f;
 	struct net_end end;
 	bool has_head = false;
-	uint64_t skip = 0;
+	uint64_t skip = 0, unread = 0;
 	int r;
 
 	memset(head, 0, sizeof(*head));
@@ -271,8 +271,13 @@ static int exchange(struct link *l, const struct access *a, const struct net_req
 		} else if (f.kind == NET_DATA && has_head && f.len <= NET_DATA_MAX) {
 			r = link_read(l, a, data, f.len);
 			l->window_bytes += f.len;
-			if (r == 0 && (head->status == 200 || head->status == 206))
+			if (head->status != 200 && head->status != 206)
+				unread += f.len;
+			else if (r == 0)
 				r = take(b, data, f.len, &skip);
+			if (unread > CONFIG_ERROR_BODY_MAX)
+				return err_set(e, -EPROTO, "%s%s%s: answers %u and more than %d bytes with it: refused", NAME(l), head->status,
+					CONFIG_ERROR_BODY_MAX);
 		} else if (f.kind == NET_END && has_head && f.len == sizeof(end)) {
 			r = link_read(l, a, &end, sizeof(end));
 			if (r == 0)

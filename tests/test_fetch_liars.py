@@ -2,9 +2,9 @@
 """The liar's list: a registry, or somebody on the line, that lies in every way we know of, to the programs in their jails, and once more to programs
 built with the address and undefined behaviour sanitizers (in `make check-full` also with the latter in the jails, where it traps). Each lie gets its own
 refusal, memory stays below a ceiling, and the store is byte for byte what it was."""
-import hashlib, json, os, pathlib, shutil, socket, ssl, subprocess, threading, time, types
+import hashlib, json, os, pathlib, shutil, ssl, subprocess, time, types
 import pytest
-import asan, images, keys, layerkit
+import asan, images, keys, layerkit, tcp
 import registry as registry_kit
 from liar import Liar, Proxy
 
@@ -81,6 +81,30 @@ def headers_without_end(handler):
         pass
 
 
+def one_header_without_end(handler):
+    try:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(400):
+            handler.wfile.write(b"y" * 65536)
+    except OSError:
+        pass
+
+
+def part_after_a_cut(head):
+    """The layer breaks off at half; to the Range comes HEAD(first byte, length) and what it names."""
+    def make(g):
+        body = g.bytes
+
+        def lie(handler):
+            if "Range" in handler.headers:
+                first = int(handler.headers["Range"][6:-1])
+                return handler.say(206, head(first, len(body)), body[first:])
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:len(body) // 2])
+            handler.close_connection = True
+        return lie
+    return layer(make)
+
+
 def raw(data):
     def lie(handler):
         handler.wfile.write(data)
@@ -123,13 +147,19 @@ ATTACKS = [
     ("layer without length", layer(lambda g: endless(b"HTTP/1.1 200 OK\r\n\r\n", g.bytes)), "longer than its descriptor says"),
     ("layer that is not there", layer(lambda g: (404, {}, b"{}")), "is not there (404)"),
     ("a part where all was asked", layer(lambda g: (206, {"Content-Range": "bytes 0-9/10"}, g.bytes)), "sends a part where all was asked for"),
+    ("another part after a cut", part_after_a_cut(lambda n, size: {"Content-Range": "bytes 0-%d/%d" % (size - 1, size)}), "without that Content-Range"),
+    ("a part after a cut that does not say which", part_after_a_cut(lambda n, size: {}), "without that Content-Range"),
+    ("a part after a cut, twice", part_after_a_cut(lambda n, size: {"Content-Range": ["bytes %d-%d/%d" % (n, size - 1, size)] * 2}), "without that Content-Range"),
     ("204 for a layer", layer(lambda g: (204, {}, b"")), "the registry answers 204"),
     ("config with another digest", lambda lies, g: lies.update({g.config: (200, {}, g.blobs[g.m["config"]["digest"]].replace(b"linux", b"linuX"))}),
      "image config: wrong size or digest"),
     ("long config", lambda lies, g: lies.update({g.config: (200, {}, g.blobs[g.m["config"]["digest"]] * 2)}), "is larger than"),
     ("endless manifest", tag(endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")), "larger than 4194304 bytes"),
     ("manifest dripped", tag(drip), "slower than it may be"),
-    ("headers without end", tag(headers_without_end), "curl 23"),
+    ("headers without end", tag(headers_without_end), "curl 23"), ("one header without end", tag(one_header_without_end), "(curl "),
+    ("endless error page", tag(endless(b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n")), "answers 404 and more than"),
+    ("endless error page of a layer", layer(lambda g: endless(b"HTTP/1.1 500 Oh\r\n\r\n")), "answers 500 and more than"),
+    ("endless page of a redirect", tag(endless(b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n")), "answers 302 and more than"),
     ("storm of 500", tag((500, {}, b"x" * 1000)), "the registry answers 500"),
     ("storm of 429", tag((429, {"Retry-After": "999999"}, b"")), "asks to come back in 999999 s"),
     ("no HTTP", tag(raw(b"SSH-2.0-x\r\n" * 10)), "curl 1"),
@@ -234,19 +264,11 @@ class Attempt:
 
 def raw_server(answer):
     """A TCP server that sends ANSWER to whatever comes, then hangs up. Returns its host and a function that stops it."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-
-    def serve():
-        while True:
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            with client:
-                client.recv(4096)
-                client.sendall(answer)
-    threading.Thread(target=serve, daemon=True).start()
-    return "localhost:%d" % listener.getsockname()[1], listener.close
+    def say(client):
+        client.recv(4096)
+        client.sendall(answer)
+    one = tcp.Server(say)
+    return "localhost:%d" % one.port, one.stop
 
 
 def tls_attacks(registry, folder, liar):

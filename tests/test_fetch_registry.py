@@ -157,6 +157,15 @@ def test_odd_tokens(liars, pull, answer, word):
     assert word in pull(one.host, ok=False).err
 
 
+def test_a_token_server_leads_nowhere(liars, pull):
+    """Its redirect is not followed: the password was for it."""
+    one, other = liars(), liars(False)
+    one.lies["GET /v2/demo/many/manifests/1"] = (401, {"WWW-Authenticate": 'Bearer realm="https://%s/token"' % one.host}, b"")
+    one.lies["GET /token"] = (307, {"Location": "https://%s/token" % other.host}, b"")
+    assert "answers 307" in pull(one.host, ok=False, auth={one.host: {"auth": "eDp5"}}, certs=[other.host]).err
+    assert not other.seen
+
+
 def test_credentials_by_repository(liars, pull):
     """The longest entry wins; what is for another repository is not sent."""
     one = liars()
@@ -236,6 +245,33 @@ def test_real_registry_redirects_blobs_to_another_host(registry, image, pull, li
         assert all("Authorization" not in headers for _, _, headers, _ in other.seen)
     finally:
         front.stop()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_cut_behind_a_redirect_is_asked_anew_at_the_registry(image, pull, liars, status):
+    """A signed URL is good once: the second part is asked of the registry, with its credentials, which sends us to another one, without."""
+    one, store = liars(), liars(False)
+    path = "/v2/demo/many/blobs/" + image.manifest["layers"][0]["digest"]
+    body, ranges = one.lies["GET " + path][2], []
+
+    def gate(handler):
+        if not handler.headers.get("Authorization"):
+            return handler.say(401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
+        ranges.append(handler.headers.get("Range"))
+        handler.say(status, {"Location": "https://%s/signed/%d?X-Amz-Signature=%d" % (store.host, len(ranges), len(ranges))}, b"<a/>")
+
+    def first(handler):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:200000])
+        handler.close_connection = True
+
+    def second(handler):
+        n = int(handler.headers["Range"][6:-1])
+        handler.say(206, {"Content-Range": "bytes %d-%d/%d" % (n, len(body) - 1, len(body))}, body[n:])
+    one.lies["GET " + path] = gate
+    store.lies["GET /signed/1"], store.lies["GET /signed/2"] = first, second
+    assert pull(one.host, auth={one.host: {"auth": "eDp5"}, store.host: {"auth": "bmV2ZXI6"}}, certs=[store.host]).out.strip() == image.digest
+    assert ranges == [None, store.seen[1][2]["Range"]] and len(store.seen) == 2
+    assert all("Authorization" not in headers for _, _, headers, _ in store.seen)
 
 
 @pytest.mark.parametrize("where,word", [
@@ -601,6 +637,12 @@ def test_referrers_api_with_pages(registry, image, pull, liars):
     one.lies["GET " + path] = (200, {"Link": ['</x>; rel="prev"', '<%s?page=2>; rel="next"' % path]}, page(sbom))
     one.lies["GET " + path + "?page=2"] = (200, {}, page(found))
     assert pull(one.host, rule=rule).out.strip() == image.digest
+    # Some say 400 or 405 for an API that they have not; then the fallback tag counts.
+    one.lies["GET /v2/demo/many/manifests/" + image.digest.replace(":", "-")] = (200, {"Content-Type": images.INDEX}, page(found))
+    for status in (400, 405):
+        one.lies["GET " + path] = (status, {}, b'{"errors":[{"code":"UNSUPPORTED"}]}')
+        assert pull(one.host, rule=rule, command="inspect").code == 0
+    del one.lies["GET /v2/demo/many/manifests/" + image.digest.replace(":", "-")]
     for link in ("</v2/demo/other/x>; rel=\"next\"", "<%s?page=3>; rel=\"next\"" % path):
         one.lies["GET " + path] = (200, {"Link": link}, page(sbom))
         one.lies["GET " + path + "?page=3"] = (200, {"Link": link}, page(sbom))     # in a circle
@@ -638,7 +680,7 @@ OCI_LAYER, DOCKER_LAYER = "application/vnd.oci.image.layer.", "application/vnd.d
 
 
 def index_around(manifest):
-    """An index with what is yet to come, an attestation and a nested index of nothing for us in front of MANIFEST."""
+    """An index with what is yet to come, an attestation and another platform in front of MANIFEST."""
     mine = {"mediaType": images.MANIFEST, "digest": keys.sha256(manifest), "size": len(manifest)}
     nobody = {"mediaType": images.MANIFEST, "digest": "sha256:" + "1" * 64, "size": 7}
     return json.dumps({"schemaVersion": 2, "mediaType": images.INDEX, "manifests": [
@@ -684,6 +726,21 @@ def test_index_with_what_is_yet_to_come(image, pull, liars):
     one, manifest = liars(), images.get_blob(image.layout, image.digest)
     one.lies["GET /v2/demo/many/manifests/1"] = (200, {"Content-Type": images.INDEX}, index_around(manifest))
     assert pull(one.host, "--platform", "linux/amd64").out.strip() == image.digest
+    types = {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+             "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
+    assert all(set(headers["Accept"].split(", ")) == types for _, path, headers, _ in one.seen if "/manifests/" in path)
+
+
+def test_index_in_index(image, pull, liars):
+    """Of OCI and of Docker; for a platform, or for all."""
+    one, inner = liars(), index_around(images.get_blob(image.layout, image.digest))
+    entry = {"mediaType": images.INDEX, "digest": keys.sha256(inner), "size": len(inner)}
+    one.lies["GET /v2/demo/many/manifests/" + keys.sha256(inner)] = (200, {"Content-Type": images.INDEX}, inner)
+    for media in (images.INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"):
+        for more in ({}, {"platform": {"os": "linux", "architecture": "amd64"}}):
+            outer = json.dumps({"schemaVersion": 2, "mediaType": media, "manifests": [dict(entry, **more)]}).encode()
+            one.lies["GET /v2/demo/many/manifests/1"] = (200, {"Content-Type": media}, outer)
+            assert pull(one.host, "--platform", "linux/amd64").out.strip() == image.digest
 
 
 @pytest.mark.parametrize("twist,word", [

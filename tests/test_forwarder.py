@@ -3,40 +3,28 @@
 import os
 import pathlib
 import re
-import socket
-import subprocess
-import threading
 
 import pytest
 
 import images
 import init_kit
 import keys
+import tcp
 from test_kill_children import RealBoard
 
 HERE = init_kit.ROOT / "tests/demo/forwarder"
 LIBRARIES = ("libc6", "libestr0", "libfastjson4", "libuuid1", "libsystemd0", "libcap2", "zlib1g")
 
 
-class Server:
+class Collector(tcp.Server):
     """Takes lines on a port of loopback."""
 
     def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
         self.text = ""
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                one, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.read, args=(one,), daemon=True).start()
+        super().__init__(self.read)
 
     def read(self, one):
-        with one, one.makefile(errors="replace") as lines:
+        with one.makefile(errors="replace") as lines:
             for line in lines:
                 self.text += line
 
@@ -69,7 +57,7 @@ def rsyslog_image(folder, port):
 
 
 def test_rsyslog_forwards_what_units_print(tools, programs, registry, trust, workdir):
-    server = Server()
+    server = Collector()
     rsyslog_image(workdir / "rsyslog", server.port)
     images.make_image(workdir / "guest", [[images.entry("guest", tools.guest.read_bytes(), mode=0o755)]], config={"Entrypoint": ["/guest"]},
                       arch={"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm"))
@@ -109,4 +97,4 @@ def test_rsyslog_forwards_what_units_print(tools, programs, registry, trust, wor
             assert "ro" in mount[5].split(","), mount
         finally:
             b.kill()
-            server.socket.close()
+            server.stop()

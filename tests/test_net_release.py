@@ -29,7 +29,7 @@ def fleet_board(place, registry):
     subprocess.run(["nsenter", "--net=" + space, "ip", "link", "set", "lo", "up"], check=True)
     tunnel = netkit.Tunnel(space, registry.port)
     yield board, fleet, apps
-    tunnel.close()
+    tunnel.stop()
 
 
 def asked(board, unit="app1"):

@@ -3,6 +3,7 @@
 (status, headers, body) or to a function of the request handler that writes its own; a path without its query is looked up too. .seen lists
 (method, path, headers, body). Beside it a token server for the real registry, and a proxy."""
 import base64, hashlib, http.server, json, os, select, socket, ssl, subprocess, threading, time, urllib.parse
+import tcp
 
 
 class Liar:
@@ -62,13 +63,12 @@ class Liar:
 
         self.server = Server(("::1" if family == socket.AF_INET6 else address, port), Handler)
         self.server.handle_error = lambda *_: None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = tcp.tls_context(cert, key)
         if maximum:
             context.minimum_version = minimum or ssl.TLSVersion.TLSv1_2
             context.maximum_version = maximum
         if maximum == ssl.TLSVersion.TLSv1:
             context.set_ciphers("ALL:@SECLEVEL=0")
-        context.load_cert_chain(cert, key)
         if client_ca:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(client_ca)
@@ -128,7 +128,7 @@ class TokenServer(Liar):
         return (text + b"." + part(raw)).decode()
 
 
-class Proxy:
+class Proxy(tcp.Server):
     """A proxy that knows CONNECT alone. CREDENTIALS: "user:password" it demands. TLS: (cert, key) it shows itself. .seen: the targets. LIMIT: bytes to
     the client after which it cuts the connection, asked for each."""
 
@@ -136,45 +136,24 @@ class Proxy:
         self.seen, self.basic, self.limit = [], None, limit
         if credentials:
             self.basic = "Proxy-Authorization: Basic " + base64.b64encode(credentials.encode()).decode()
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        self.context = None
-        if tls:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(*tls)
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(self.connect, tls=tls)
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
+    def connect(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = client.recv(4096)
+            if not more:
                 return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        try:
-            if self.context:
-                client = self.context.wrap_socket(client, server_side=True)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                more = client.recv(4096)
-                if not more:
-                    return
-                head += more
-            method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
-            self.seen.append((method, target))
-            if self.basic and self.basic not in head.decode():
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-                return
-            host, port = target.rsplit(":", 1)
-            with socket.create_connection((host.strip("[]"), int(port))) as server:
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                self.pump(client, server)
-        except OSError:
-            pass
-        finally:
-            client.close()
+            head += more
+        method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+        self.seen.append((method, target))
+        if self.basic and self.basic not in head.decode():
+            client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+            return
+        host, port = target.rsplit(":", 1)
+        with socket.create_connection((host.strip("[]"), int(port))) as server:
+            client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            self.pump(client, server)
 
     def pump(self, client, server):
         left = self.limit() if self.limit else None
@@ -192,6 +171,3 @@ class Proxy:
                 (server if one is client else client).sendall(data)
                 if left == 0:
                     return
-
-    def stop(self):
-        self.listener.close()

@@ -6,6 +6,7 @@
     with host.inside("a"): sockets that are made here are the unit's;  inside(None): the board's;  inside(World): the world's
 """
 import contextlib, ctypes, json, os, pathlib, socket, subprocess, tempfile, threading, zlib
+import tcp
 
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
@@ -35,39 +36,20 @@ def links_of(path):
         return sorted(l.split(":")[0].strip() for l in open("/proc/thread-self/net/dev") if ":" in l)
 
 
-class Tunnel:
+class Tunnel(tcp.Server):
     """127.0.0.1:PORT of the namespace at PATH leads to that of this process."""
 
     def __init__(self, path, port):
         with namespace(path):
-            self.listener = socket.create_server(("127.0.0.1", port), backlog=64)
-        self.port = port
-        threading.Thread(target=self.accept, daemon=True).start()
+            listener = socket.create_server(("127.0.0.1", port), backlog=64)
+        super().__init__(self.forward, listener)        # outside: a thread is of the namespace of its maker
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    def serve(self, client):
-        try:
-            server = socket.create_connection(("127.0.0.1", self.port))
-        except OSError:
-            client.close()
-            return
-        back = threading.Thread(target=pour, args=(server, client), daemon=True)
-        back.start()
-        pour(client, server)
-        back.join()
-        client.close()
-        server.close()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)        # accept() elsewhere comes back
-        self.listener.close()
+    def forward(self, client):
+        with socket.create_connection(("127.0.0.1", self.port)) as server:
+            back = threading.Thread(target=pour, args=(server, client), daemon=True)
+            back.start()
+            pour(client, server)
+            back.join()
 
 
 def pour(source, to):
@@ -185,11 +167,12 @@ class Host:
             s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind((address, port))
-        self.open.append(s)
-        if not udp:
+        if udp:
+            self.open.append(s.close)
+            threading.Thread(target=answer_udp, args=(s,), daemon=True).start()
+        else:
             s.listen(8)
-        threading.Thread(target=answer_udp if udp else answer_tcp, args=(s,), daemon=True).start()
-        return s
+            self.open.append(tcp.Server(lambda one: one.sendall(plain(one.getpeername()[0]).encode()), s).stop)
 
     def ask(self, where, address, port, udp=False, timeout=5, source=None):
         """What a server said: the address that it saw; None where nobody answered."""
@@ -209,8 +192,8 @@ class Host:
             s.close()
 
     def close(self):
-        for s in self.open:
-            s.close()
+        for close in self.open:
+            close()
         for p in (self.board, self.world):
             p.kill()
             p.wait()
@@ -264,16 +247,6 @@ class Nets:
 
 def plain(address):
     return address[7:] if address.startswith("::ffff:") else address
-
-
-def answer_tcp(s):
-    while True:
-        try:
-            c, who = s.accept()
-            c.sendall(plain(who[0]).encode())
-            c.close()
-        except OSError:
-            return
 
 
 def answer_udp(s):
