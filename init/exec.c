@@ -85,6 +85,8 @@ static int enter(struct start_context *c, int pidfd, const char *cgroup, const c
 	c->report_fd = ends[1];
 	c->dev_fd = -1;
 	signals = run_signals();
+	if (signals < 0)
+		return complain("signalfd");
 	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
 	if (*cgroup && (procs_fd = open(path, O_WRONLY | O_CLOEXEC)) < 0)
 		return complain(path);

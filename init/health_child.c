@@ -38,7 +38,7 @@ static int complain(const char *what)
 static int outcome(int fd, pid_t pid)
 {
 	struct start_report r;
-	int status = 0;
+	int status = 1 << 8;	/* where there is no child: failed */
 
 	if (read(fd, &r, sizeof(r)) == sizeof(r)) {
 		char text[512];

@@ -164,7 +164,7 @@ static int sibling(char *out, size_t size)
 	return 0;
 }
 
-/* Runs `coracle-bundle compile BUNDLE`; it explains its own failures on stderr. */
+/* Runs `coracle-bundle compile BUNDLE`; it explains its own failures on stderr, all but its own death. */
 static int compile(const char *bundle)
 {
 	char program[4096];
@@ -177,8 +177,10 @@ static int compile(const char *bundle)
 		return -ENOENT;
 	}
 	pid = fork();
-	if (pid < 0)
-		return -errno;
+	if (pid < 0) {
+		say(bundle, "no process for coracle-bundle compile");
+		return -EAGAIN;
+	}
 	if (pid == 0) {
 		dup2(2, 1);	/* stdout is the program's */
 		execv(program, argv);
@@ -188,6 +190,8 @@ static int compile(const char *bundle)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
+	if (WIFSIGNALED(status))
+		say(bundle, "coracle-bundle compile was killed: short of memory?");
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -ECANCELED;
 }
 
@@ -326,8 +330,9 @@ static void supervise(struct run *u, int report_fd, int signals)
 		if (is_starting && left <= 0)
 			expire(u);
 		run_tty_wait(&u->tty, p + 2);
+		/* Short of memory it goes on looking, only slower. */
 		if (poll(p, 2 + RUN_TTY_POLLS, is_starting && left > 0 ? (int)left : -1) < 0 && errno != EINTR)
-			return;
+			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 		read_reports(u, report_fd);
 		run_tty_move(&u->tty, p + 2);
 		take_signals(u, signals);
@@ -440,8 +445,10 @@ int run_main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	u.bundle = argv[1];
-	if (fill_stdio() < 0)
+	if (fill_stdio() < 0) {
+		say("/dev/null", strerror(errno));
 		return START_EXIT_OURS;
+	}
 	u.dir = open(u.bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (u.dir < 0) {
 		say(u.bundle, strerror(errno));

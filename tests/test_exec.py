@@ -230,6 +230,30 @@ def test_own_program_by_another_name(box, path):
     assert digest() == before and box.state("app") == "running"
 
 
+def test_signals_that_cannot_be_waited_for_are_no_hang(box):
+    """Without a signalfd it would never learn of its command's end."""
+    unit(box, "app", "term", "x")
+    running(box)
+    p = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "trace=signalfd4", "-e", "inject=signalfd4:error=EMFILE", box.bin / "coracle", "--socket", box.socket(), "exec",
+                        "app", "--", "/probe", "exit", "3"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert p.returncode == 125 and "signalfd" in p.stderr, p
+
+
+def test_health_command_without_its_record_is_no_success(tmp_path):
+    """What enters cannot read the record: that says so and counts as failed."""
+    (tmp_path / "record").write_bytes(b"no record" * 100)
+    record, other = os.open(tmp_path / "record", os.O_RDONLY), os.open("/", os.O_RDONLY)
+
+    def place():
+        os.dup2(record, 40)
+        os.dup2(other, 3)
+        os.dup2(40, 4)
+    p = subprocess.run(["coracle-health", "", "/probe"], executable=bundle_kit.INIT, preexec_fn=place, close_fds=False, capture_output=True, text=True, timeout=60)
+    os.close(record)
+    os.close(other)
+    assert p.returncode == 1 and "record" in p.stdout, p
+
+
 def test_goes_when_the_unit_goes(box):
     """In the unit's cgroup where there are cgroups, and in its pid namespace in any case."""
     unit(box, "app", "term", "x")

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -226,6 +227,44 @@ def test_starter_that_dies_before_it_lets_the_program_go_is_named(kit, order):
     p = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=read,sendmsg", "-e", "inject=read:retval=0:when=1", "-e", late, bundle_kit.INIT, "run", b],
                        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert (p.returncode, p.stdout) == (125, "") and "starter: it died" in p.stderr, p
+
+
+def injected(bundle, call, *follow, **kw):
+    """run, with one of its own system calls refused by strace."""
+    return subprocess.run(["strace", *follow, "-qq", "-o", "/dev/null", "-e", "trace=" + call.split(":")[0], "-e", "inject=" + call, bundle_kit.INIT, "run", bundle],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, **kw)
+
+
+def test_compiler_that_is_killed_is_named(kit):
+    b = kit.bundle()
+    (b / "config.json").write_text("{}")
+    (kit.base / "bin").mkdir()
+    shutil.copy2(bundle_kit.INIT, kit.base / "bin/coracle-init")
+    (kit.base / "bin/coracle-bundle").write_text("#!/bin/sh\nkill -9 $$\n")
+    (kit.base / "bin/coracle-bundle").chmod(0o755)
+    p = subprocess.run([kit.base / "bin/coracle-init", "run", b], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert p.returncode == 125 and "compile was killed" in p.stderr, p
+
+
+def test_no_process_for_the_compiler_is_said(kit):
+    b = kit.bundle()
+    (b / "config.json").write_text("{}")
+    p = injected(b, "fork:error=EAGAIN")
+    assert p.returncode == 125 and "no process for coracle-bundle" in p.stderr, p
+
+
+def test_no_null_device_of_the_host_is_said(kit):
+    p = injected(kit.bundle(), "open:error=ENFILE:when=1")
+    assert p.returncode == 125 and "/dev/null: " in p.stderr, p
+
+
+@pytest.mark.parametrize("when", ["1", "2+"])
+def test_wait_that_is_refused_is_no_end(kit, when):
+    """Short of memory poll(2) fails: the program's own status is what counts, never a status of its own making while it runs."""
+    b = kit.bundle()
+    kit.write_record(b, kit.config("sleep", 300, "exit", 7))
+    p = injected(b, "poll:error=ENOMEM:when=" + when)
+    assert p.returncode == 7, p
 
 
 def test_stages_killed_at_any_time(kit):
