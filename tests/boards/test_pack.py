@@ -7,6 +7,7 @@ import board as board_kit
 import kernel, pack
 
 BOARDS = sorted(p.parent.name for p in pack.BOARDS.glob("*/board"))
+QEMU = [name for name in BOARDS if name.startswith("qemu-")]
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -19,6 +20,15 @@ def test_modules_come_after_what_they_need(name):
     for at, (_, data) in enumerate(order):
         assert data[:4] == b"\x7fELF"
         assert set(kernel.depends(data)) & set(names) <= set(names[:at])
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_board_has_its_page_and_its_row(name):
+    page = (pack.BOARDS / name / "README.md").read_text()
+    for part in ("Owner: ", "Tested ", "onsole: ", "Known gaps: ") + (("Flash: ", "Layout: ", "hardware") if name not in QEMU else ("make run BOARD=" + name,)):
+        assert part in page, part
+    (row,) = [line for line in (pack.BOARDS / "README.md").read_text().splitlines() if line.startswith("| %s |" % name)]
+    assert row.count("|") == 9 and (name in QEMU or "not on hardware" in row)
 
 
 def test_a_module_that_is_not_there_is_named():

@@ -11,6 +11,26 @@ PROMPT = "coracle> "
 BOOT_S, ANSWER_S = 120, 60      # generous: emulated, on a machine that may be busy
 
 
+# A target's name for images, and its compiler's.
+ARCH = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}
+GNU = {"x86_64": "x86_64-linux-gnu", "aarch64": "aarch64-linux-gnu", "armv7": "arm-linux-gnueabihf"}
+
+
+def arch(name):
+    return ARCH[pack.settings(name)["TARGET"]]
+
+
+def gnu(name):
+    return GNU[pack.settings(name)["TARGET"]]
+
+
+def build_tool(name, source, to):
+    """tests/tools/SOURCE as a static program for board NAME, by our own toolchain."""
+    cc = pack.OUT.absolute() / pack.settings(name)["TARGET"] / "deps/bin/musl-gcc"
+    subprocess.run([cc, "-static", "-O1", "-D_GNU_SOURCE", "-I", ROOT / "lib", "-o", to, ROOT / "tests/tools" / source], check=True)
+    return pathlib.Path(to)
+
+
 def make_disk(path, mib=256):
     subprocess.run([ROOT / "boards/common/data.sh", path, str(mib)], check=True)
     return pathlib.Path(path)
