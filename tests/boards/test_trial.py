@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An update on a real kernel: the power goes in mid-trial; the next boot counts the second attempt, and commits; then back by hand."""
+import board as board_kit
 import images
 import pytest
-
-GNU = {"qemu-x86_64": ("x86_64-linux-gnu", "amd64"), "qemu-aarch64": ("aarch64-linux-gnu", "arm64"),
-       "qemu-armv7": ("arm-linux-gnueabihf", "arm")}
 
 
 @pytest.fixture
@@ -13,9 +11,8 @@ def second(registry, etc, demo_image, tmp_path, board_name):
     identity = "registry.demo:%d/demo/hello" % registry.port
 
     def push():
-        gnu, arch = GNU[board_name]
-        images.build_hello(tmp_path / "hello", gnu)
-        images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=arch)
+        images.build_hello(tmp_path / "hello", board_kit.gnu(board_name))
+        images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=board_kit.arch(board_name))
         digest = registry.push(tmp_path / "two", "demo/hello")
         registry.sign("demo/hello", registry.key("cosign"), identity=identity)
         return digest
@@ -23,6 +20,7 @@ def second(registry, etc, demo_image, tmp_path, board_name):
     registry.push(demo_image, "demo/hello")
 
 
+@pytest.mark.every_board
 def test_the_power_goes_in_mid_trial(boot, unit_text, second):
     text = unit_text() + "\n[X-Coracle]\nConfirmSec=30s\n"
     board = boot(units={"hello.container": text})
