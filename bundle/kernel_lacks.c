@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "mount_sys.h"
+#include "span.h"
 #include "userns_fd.h"
 
 static const char *const map = "0 4194304 1\n";
@@ -60,16 +61,6 @@ static void try_device_rules(void)
 		close(fd);
 }
 
-static bool has_word(const char *text, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (const char *at = text; (at = strstr(at, word)); at += len)
-		if ((at == text || at[-1] == ' ') && strchr(" \n", at[len]))
-			return true;
-	return false;
-}
-
 static void try_cgroup(void)
 {
 	static const struct { const char *name, *loss; } controller[] = {
@@ -95,7 +86,7 @@ static void try_cgroup(void)
 		close(fd);
 	for (i = 0; i < sizeof(controller) / sizeof(*controller); i++) {
 		snprintf(what, sizeof(what), "%s controller in cgroup v2", controller[i].name);
-		if (!has_word(text, controller[i].name))
+		if (!span_has_word(span_str(text), controller[i].name))
 			lost(what, 0, controller[i].loss);
 	}
 }

@@ -75,26 +75,28 @@ static int apply(int layer, char kind, char *path)
 	return r;
 }
 
-int layer_marks_apply(int layer, const uint8_t *marks, size_t len, struct err *e)
+int layer_marks_apply(int layer, int marks, struct err *e)
 {
+	uint8_t record[UNPACK_MARK_HEAD + UNPACK_PATH_MAX];
 	char path[UNPACK_PATH_MAX], shown[200];
-	size_t at = 0;
+	uint32_t at = 0;
+	ssize_t n;
 
-	while (at < len) {
-		uint16_t path_len;
+	for (int count = 0; (n = pread(marks, record, sizeof(record), at)) > 0; count++) {
+		uint16_t len;
 		int r;
 
-		if (len - at < UNPACK_MARK_HEAD)
+		memcpy(&len, record, sizeof(len));
+		if (n < UNPACK_MARK_HEAD || len > n - UNPACK_MARK_HEAD || count == UNPACK_MARKS_MAX ||
+		    !span_copy(span_of(record + UNPACK_MARK_HEAD, len), path, sizeof(path)))
 			return err_set(e, -EPROTO, "the unpacker's list of whiteouts and devices is broken");
-		memcpy(&path_len, marks + at, sizeof(path_len));
-		if (path_len > len - at - UNPACK_MARK_HEAD ||
-		    !span_copy(span_of(marks + at + UNPACK_MARK_HEAD, path_len), path, sizeof(path)))
-			return err_set(e, -EPROTO, "the unpacker's list of whiteouts and devices is broken");
+		at += UNPACK_MARK_HEAD + len;
+		if (!record[2])
+			continue;
 		span_escape(span_str(path), shown, sizeof(shown));
-		r = apply(layer, (char)marks[at + 2], path);
+		r = apply(layer, (char)record[2], path);
 		if (r < 0)
 			return err_sys(e, -r, "whiteout or device \"%s\"", shown);
-		at += UNPACK_MARK_HEAD + path_len;
 	}
-	return 0;
+	return n < 0 ? err_sys(e, errno, "the unpacker's list of whiteouts and devices") : 0;
 }

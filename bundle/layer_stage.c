@@ -60,7 +60,7 @@ static int start_inflater(struct layer_stage *l, int exe, int in, int out, int r
 
 static int start_unpacker(struct layer_stage *l, int exe, int in, int out, struct err *e)
 {
-	struct jail_fd fds[4 + CONFIG_LAYERS_MAX];
+	struct jail_fd fds[UNPACK_LOWER_FD + CONFIG_LAYERS_MAX];
 	struct jail_spec spec;
 	char path[64], count[8];
 	char *argv[] = { (char *)"coracle-bundle", (char *)"unpack", count, NULL };
@@ -74,18 +74,30 @@ static int start_unpacker(struct layer_stage *l, int exe, int in, int out, struc
 	fds[0] = (struct jail_fd){ in, STDIN_FILENO };
 	fds[1] = (struct jail_fd){ out, STDOUT_FILENO };
 	fds[2] = (struct jail_fd){ l->digests, UNPACK_DIGEST_FD };
-	fds[3] = (struct jail_fd){ tree, UNPACK_STAGE_FD };
+	fds[3] = (struct jail_fd){ l->marks, UNPACK_MARKS_FD };
+	fds[4] = (struct jail_fd){ tree, UNPACK_STAGE_FD };
 	for (size_t i = 0; i < l->spec.lower_len; i++)
-		fds[4 + i] = (struct jail_fd){ l->lower[i], UNPACK_LOWER_FD + (int)i };
+		fds[UNPACK_LOWER_FD + i] = (struct jail_fd){ l->lower[i], UNPACK_LOWER_FD + (int)i };
 	unpack_jail_spec(&spec);
-	r = jail_start(&l->jail, &spec, exe, argv, fds, 4 + l->spec.lower_len, e);
+	r = jail_start(&l->jail, &spec, exe, argv, fds, UNPACK_LOWER_FD + l->spec.lower_len, e);
 	close(tree);
 	for (size_t i = 0; i < l->spec.lower_len; i++)
 		close_fd(&l->lower[i]);
 	return r;
 }
 
-/* The staging directory and the file of digests, which has no name and dies with its descriptors. */
+/* A file in the staging that has no name and dies with its descriptors. */
+static int nameless(struct layer_stage *l, int flags, struct err *e)
+{
+	int fd = openat(l->staging.dir, "nameless", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | flags, 0600);
+
+	if (fd >= 0 && unlinkat(l->staging.dir, "nameless", 0) == 0)
+		return fd;
+	err_sys(e, errno, "layer %d: cannot make a file in the staging", l->spec.index);
+	close_fd(&fd);
+	return -EIO;
+}
+
 static int prepare(struct layer_stage *l, struct err *e)
 {
 	int r = staging_begin(l->store, &l->staging, e);
@@ -94,10 +106,9 @@ static int prepare(struct layer_stage *l, struct err *e)
 		return r;
 	if (mkdirat(l->staging.dir, "layer", 0755) < 0)
 		return err_sys(e, errno, "layer %d: cannot make the staging directory", l->spec.index);
-	l->digests = openat(l->staging.dir, "digests", O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
-	if (l->digests < 0 || unlinkat(l->staging.dir, "digests", 0) < 0)
-		return err_sys(e, errno, "layer %d: cannot make the file of digests", l->spec.index);
-	return 0;
+	l->digests = nameless(l, O_APPEND, e);
+	l->marks = l->digests < 0 ? l->digests : nameless(l, 0, e);
+	return l->marks < 0 ? l->marks : 0;
 }
 
 /* Both jails, with a pipe between them. */
@@ -138,7 +149,7 @@ int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_
 		return err_sys(e, ENOMEM, "layer %d", spec->index);
 	l->store = s;
 	l->spec = *spec;
-	l->feed = l->inflated = l->result = l->digests = l->staging.dir = -1;
+	l->feed = l->inflated = l->result = l->digests = l->marks = l->staging.dir = -1;
 	memset(l->lower, -1, sizeof(l->lower));
 	if (spec->lower_len >= CONFIG_LAYERS_MAX)
 		r = err_set(e, -EFBIG, "layer %d: an image of more than %d layers is refused", spec->index, CONFIG_LAYERS_MAX);
@@ -219,8 +230,8 @@ static int take_inflated(struct layer_stage *l, const char *what, struct err *e)
 	return 0;
 }
 
-/* The jail's verdict, and its marks into memory of *MARKS (the caller frees). Afterwards nothing of it runs any more. */
-static int take_result(struct layer_stage *l, struct unpack_result *res, uint8_t **marks, struct err *e)
+/* The jail's verdict. Afterwards nothing of it runs any more. */
+static int take_result(struct layer_stage *l, struct unpack_result *res, struct err *e)
 {
 	char shown[sizeof(res->text)];
 	int r = read_report(l->result, res, sizeof(*res));
@@ -235,32 +246,26 @@ static int take_result(struct layer_stage *l, struct unpack_result *res, uint8_t
 			return r;
 		return err_set(e, res->code < 0 && res->code > -4096 ? res->code : -EPROTO, "layer %d: %s", l->spec.index, shown);
 	}
-	if (res->mark_bytes > UNPACK_MARK_BYTES_MAX)
-		return err_set(e, -EPROTO, "layer %d: too many whiteouts", l->spec.index);
-	*marks = malloc(res->mark_bytes + 1);
-	if (!*marks)
-		return err_sys(e, ENOMEM, "layer %d", l->spec.index);
-	if (read_report(l->result, *marks, res->mark_bytes) < 0)
-		return jail_died(l, &l->jail, e);
 	jail_wait(&l->jail, END_DEADLINE_MS);
 	return take_inflated(l, "", e);
 }
 
 /* Whiteouts into the staged layer, and its list beside it. */
-static int complete(struct layer_stage *l, const struct unpack_result *res, const uint8_t *marks, uint64_t *bytes, struct err *e)
+static int complete(struct layer_stage *l, uint64_t *bytes, struct err *e)
 {
 	int layer = openat(l->staging.dir, "layer", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), list = -1, r;
 
 	if (layer < 0)
 		return err_sys(e, errno, "layer %d: staging", l->spec.index);
-	r = layer_marks_apply(layer, marks, res->mark_bytes, e);
+	r = layer_marks_apply(layer, l->marks, e);
 	if (r == 0) {
 		list = openat(l->staging.dir, "list", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		r = list < 0 ? -errno : layer_list_write(layer, l->digests, list, bytes, e);
 	}
 	close_fd(&list);
 	close(layer);
-	close_fd(&l->digests);	/* before the sync: it has no name, and need not be written */
+	close_fd(&l->digests);	/* before the sync: they have no name, and need not be written */
+	close_fd(&l->marks);
 	if (r == 0 && syncfs(l->staging.dir) < 0)
 		r = -errno;
 	if (r < 0) {
@@ -273,17 +278,15 @@ static int complete(struct layer_stage *l, const struct unpack_result *res, cons
 int layer_stage_publish(struct layer_stage *l, struct err *e)
 {
 	struct unpack_result res;
-	uint8_t *marks = NULL;
 	uint64_t bytes = 0;
 	int r;
 
 	close_fd(&l->feed);
-	r = take_result(l, &res, &marks, e);
+	r = take_result(l, &res, e);
 	if (r == 0)
-		r = complete(l, &res, marks, &bytes, e);
+		r = complete(l, &bytes, e);
 	if (r == 0)
 		r = store_layer_publish(l->store, &l->staging, &l->spec, res.entries, bytes, e);
-	free(marks);
 	layer_stage_abort(l);
 	return r;
 }
@@ -298,6 +301,7 @@ void layer_stage_abort(struct layer_stage *l)
 	close_fd(&l->inflated);
 	close_fd(&l->result);
 	close_fd(&l->digests);
+	close_fd(&l->marks);
 	for (int i = 0; i < CONFIG_LAYERS_MAX; i++)
 		close_fd(&l->lower[i]);
 	staging_end(l->store, &l->staging);

@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Names in a layer are hostile bytes; nothing here interprets them. Memory: the names of the directories on the way, no more. */
+/* Names in a layer are hostile bytes; nothing here interprets them. Memory: names of the directories on the way, up to a limit; a
+ * directory that has more is read again for the next ones. */
 #include "layer_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 400 };
+enum { DEPTH_MAX = 400, NAMES_MAX = 512 * 1024, NAMES_MIN = 4096 };
 
+/* Names of one directory, sorted: all that come behind the last one, or as many of the first of these as there is room for. */
 struct names {
-	char *text;		/* names, each with its NUL */
-	size_t len, size;
-	char **at;		/* sorted, into text */
-	size_t count;
+	char **at;		/* the text behind it, in one block of so many BYTES */
+	size_t count, bytes;
+	bool is_more;
+};
+
+/* Names being read: text from the front of the room, their places from its end. */
+struct batch {
+	char *room;
+	char **end;
+	size_t len, count, size;
+	bool is_cut;
+	char cut[256];		/* this one and what comes behind it had no room */
 };
 
 struct walk {
@@ -24,7 +36,12 @@ struct walk {
 	void *to;
 	struct err *e;
 	dev_t dev;
+	size_t left;		/* bytes for the names of the directories on the way */
 	char path[LAYER_TREE_PATH_MAX];
+	union {
+		char room[NAMES_MAX];
+		char *align;
+	};
 };
 
 static int by_bytes(const void *a, const void *b)
@@ -32,106 +49,135 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void names_free(struct names *n)
+/* Gives up the second half of the names. */
+static void batch_halve(struct batch *b)
 {
-	free(n->text);
-	free(n->at);
+	char *to = b->room, *end = b->room + b->len;
+	const char *middle;
+	size_t len;
+
+	qsort(b->end - b->count, b->count, sizeof(*b->end), by_bytes);
+	middle = b->end[-(ptrdiff_t)(b->count - b->count / 2)];
+	memcpy(b->cut, middle, strlen(middle) + 1);
+	b->is_cut = true;
+	b->count = 0;
+	for (char *from = b->room; from < end; from += len) {
+		len = strlen(from) + 1;
+		if (strcmp(from, b->cut) >= 0)
+			continue;
+		memmove(to, from, len);
+		b->count++;
+		b->end[-(ptrdiff_t)b->count] = to;
+		to += len;
+	}
+	b->len = (size_t)(to - b->room);
 }
 
-static int names_add(struct names *n, const char *name)
+static void batch_add(struct batch *b, const char *name)
 {
 	size_t len = strlen(name) + 1;
 
-	if (n->len + len > n->size) {
-		size_t size = n->size ? n->size * 2 : 4096;
-		char *text = realloc(n->text, size);
-
-		if (!text)
-			return -ENOMEM;
-		n->text = text;
-		n->size = size;
-	}
-	memcpy(n->text + n->len, name, len);
-	n->len += len;
-	n->count++;
-	return 0;
+	if (len > sizeof(b->cut))
+		return;		/* no Linux file system has it */
+	while (b->len + len + (b->count + 1) * sizeof(*b->end) > b->size)
+		batch_halve(b);
+	if (b->is_cut && strcmp(name, b->cut) >= 0)
+		return;
+	memcpy(b->room + b->len, name, len);
+	b->count++;
+	b->end[-(ptrdiff_t)b->count] = b->room + b->len;
+	b->len += len;
 }
 
-static int names_sort(struct names *n)
+static int names_take(struct names *n, struct batch *b)
 {
-	char *text = n->text;
+	char *text;
 
-	n->at = calloc(n->count + 1, sizeof(*n->at));
+	n->is_more = b->is_cut;
+	n->count = b->count;
+	n->bytes = b->count * sizeof(*n->at) + b->len;
+	n->at = malloc(n->bytes + 1);
 	if (!n->at)
 		return -ENOMEM;
-	for (size_t i = 0; i < n->count; i++) {
-		n->at[i] = text;
-		text += strlen(text) + 1;
-	}
-	qsort(n->at, n->count, sizeof(*n->at), by_bytes);
+	qsort(b->end - b->count, b->count, sizeof(*b->end), by_bytes);
+	text = (char *)(n->at + b->count);
+	memcpy(text, b->room, b->len);
+	for (size_t i = 0; i < b->count; i++)
+		n->at[i] = text + (b->end[(ptrdiff_t)i - (ptrdiff_t)b->count] - b->room);
 	return 0;
 }
 
-/* Reads the open directory FD (taken over) into N. */
-static int names_read(struct names *n, int fd)
+/* Those of DIR behind LAST. */
+static int names_read(struct walk *w, struct names *n, int dir, const char *last)
 {
-	DIR *list = fdopendir(fd);
+	size_t size = (w->left / 2 < NAMES_MIN ? NAMES_MIN : w->left / 2) / sizeof(char *) * sizeof(char *);
+	struct batch b = { .room = w->room, .size = size, .end = (char **)(void *)(w->room + size) };
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *list = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	int r = 0;
 
 	if (!list) {
-		close(fd);
-		return -ENOMEM;
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
 	}
 	errno = 0;
-	while (r == 0 && (entry = readdir(list))) {
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = names_add(n, entry->d_name);
+	while ((entry = readdir(list))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, last) > 0)
+			batch_add(&b, entry->d_name);
 		errno = 0;
 	}
-	if (r == 0 && errno)
-		r = -errno;
+	r = -errno;
 	closedir(list);
-	return r < 0 ? r : names_sort(n);
+	return r < 0 ? r : names_take(n, &b);
 }
 
 static int walk_dir(struct walk *w, int dir, size_t path_len, int depth)
 {
-	struct names names = { .text = NULL };
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = again < 0 ? -errno : depth > DEPTH_MAX ? -ELOOP : names_read(&names, again);
+	size_t left = w->left;
+	struct names names;
+	int r = depth > DEPTH_MAX ? -ELOOP : 0;
 
-	if (r == 0 && fchdir(dir) < 0)
-		r = -errno;
-	if (r < 0)
-		r = err_sys(w->e, -r, "%s", path_len ? w->path : "/");
-	for (size_t i = 0; r == 0 && i < names.count; i++) {
-		struct layer_item item = { .dir = dir, .name = names.at[i], .path = w->path };
-		size_t len = strlen(names.at[i]);
-		int below;
+	w->path[path_len + 1] = '\0';
+	do {
+		names = (struct names){ .at = NULL };
+		if (r == 0)
+			r = names_read(w, &names, dir, w->path + path_len + 1);	/* where the one that was visited last still stands */
+		if (r == 0 && fchdir(dir) < 0)
+			r = -errno;
+		if (r < 0)
+			r = err_sys(w->e, -r, "%s", path_len ? w->path : "/");
+		w->left -= names.bytes < w->left ? names.bytes : w->left;
+		for (size_t i = 0; r == 0 && i < names.count; i++) {
+			struct layer_item item = { .dir = dir, .name = names.at[i], .path = w->path };
+			size_t len = strlen(names.at[i]);
+			int below;
 
-		if (path_len + len + 2 > sizeof(w->path)) {
-			r = err_sys(w->e, ENAMETOOLONG, "%s", w->path);
-			break;
-		}
-		w->path[path_len] = '/';
-		memcpy(w->path + path_len + 1, names.at[i], len + 1);
-		if (fstatat(dir, names.at[i], &item.st, AT_SYMLINK_NOFOLLOW) < 0) {
-			r = err_sys(w->e, errno, "%s", w->path);
-			break;
-		}
-		r = w->visit(w->to, &item, w->e);
-		if (r == 0 && S_ISDIR(item.st.st_mode) && item.st.st_dev == w->dev) {
-			below = openat(dir, names.at[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			r = below < 0 ? err_sys(w->e, errno, "%s", w->path) : walk_dir(w, below, path_len + 1 + len, depth + 1);
-			if (below >= 0)
-				close(below);
-			if (fchdir(dir) < 0 && r == 0)
+			if (path_len + len + 3 > sizeof(w->path)) {
+				r = err_sys(w->e, ENAMETOOLONG, "%s", w->path);
+				break;
+			}
+			w->path[path_len] = '/';
+			memcpy(w->path + path_len + 1, names.at[i], len + 1);
+			if (fstatat(dir, names.at[i], &item.st, AT_SYMLINK_NOFOLLOW) < 0) {
 				r = err_sys(w->e, errno, "%s", w->path);
+				break;
+			}
+			r = w->visit(w->to, &item, w->e);
+			if (r == 0 && S_ISDIR(item.st.st_mode) && item.st.st_dev == w->dev) {
+				below = openat(dir, names.at[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+				r = below < 0 ? err_sys(w->e, errno, "%s", w->path) : walk_dir(w, below, path_len + 1 + len, depth + 1);
+				if (below >= 0)
+					close(below);
+				if (fchdir(dir) < 0 && r == 0)
+					r = err_sys(w->e, errno, "%s", w->path);
+			}
 		}
-	}
-	w->path[path_len] = '\0';
-	names_free(&names);
+		w->path[path_len] = '\0';
+		w->left = left;
+		free(names.at);
+	} while (r == 0 && names.is_more);
 	return r;
 }
 
@@ -144,7 +190,10 @@ int layer_tree_walk(int root, int (*visit)(void *to, const struct layer_item *it
 	if (!w)
 		return err_sys(e, ENOMEM, "walking a layer");
 	before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	*w = (struct walk){ .visit = visit, .to = to, .e = e };
+	w->visit = visit;
+	w->to = to;
+	w->e = e;
+	w->left = 2 * NAMES_MAX;
 	if (before < 0 || fchdir(root) < 0 || fstat(root, &item.st) < 0) {
 		r = err_sys(e, errno, "/");
 	} else {

@@ -72,17 +72,21 @@ static void kill_it(pid_t pid, int pidfd)
 
 static int attend(pid_t pid, uint32_t ms, struct err *e)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status;
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0, r;
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 	bool is_late = pidfd < 0 || poll(&p, 1, (int)ms) <= 0;
 
 	if (is_late)
 		kill_it(pid, pidfd);
-	waitpid(pid, &status, 0);
+	do {
+		r = waitpid(pid, &status, 0) < 0 ? -errno : 0;
+	} while (r == -EINTR);
 	if (pidfd >= 0)
 		close(pidfd);
 	if (is_late)
 		return err_set(e, -EINVAL, "PreSwitch=: took longer than %u s", ms / 1000);
+	if (r < 0)	/* nobody knows how it ended: not well, then */
+		return err_sys(e, -r, "PreSwitch=: its end");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
 	return err_set(e, -EINVAL, "PreSwitch=: ended with code %d", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));

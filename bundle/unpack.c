@@ -187,40 +187,12 @@ static int begin_root(struct unpack *u)
 	return r < 0 ? err_sys(&u->err, -r, "the root of the layer") : 0;
 }
 
-static int send_marks(const struct marks *m)
-{
-	int r = 0;
-
-	for (int b = 0; b < MARKS_BUCKETS; b++)
-		for (const struct mark *at = m->bucket[b]; r == 0 && at; at = at->next) {
-			char head[UNPACK_MARK_HEAD];
-			uint16_t len = (uint16_t)strlen(at->path);
-
-			if (!at->kind)
-				continue;
-			memcpy(head, &len, sizeof(len));
-			head[2] = at->kind;
-			r = file_write_all(STDOUT_FILENO, head, sizeof(head));
-			if (r == 0)
-				r = file_write_all(STDOUT_FILENO, at->path, len);
-		}
-	return r;
-}
-
 static int report(struct unpack *u, int code)
 {
 	struct unpack_result r = { .magic = UNPACK_MAGIC, .code = code, .entries = u->entries, .bytes = u->bytes, .is_input_end = u->is_input_end };
-	int w;
 
-	if (code == 0) {
-		r.mark_count = u->marks.count;
-		r.mark_bytes = u->marks.bytes;
-	}
 	snprintf(r.text, sizeof(r.text), "%s", u->err.text);
-	w = file_write_all(STDOUT_FILENO, &r, sizeof(r));
-	if (w == 0 && code == 0)
-		w = send_marks(&u->marks);
-	return code || w ? 1 : 0;
+	return file_write_all(STDOUT_FILENO, &r, sizeof(r)) < 0 || code;
 }
 
 int cmd_unpack(int argc, char **argv)
@@ -237,6 +209,7 @@ int cmd_unpack(int argc, char **argv)
 	for (int i = 0; i < lower_len; i++)
 		lower[i] = UNPACK_LOWER_FD + i;
 	u->view = (struct view){ UNPACK_STAGE_FD, lower, lower_len, &u->marks };
+	u->marks.fd = UNPACK_MARKS_FD;
 	u->dir.fd = -1;
 	r = begin_root(u);
 	if (r == 0)

@@ -4,10 +4,10 @@
  * files. `coracle-bundle inflate` runs in a jail that has nothing but
  *   0  compressed bytes     1  uncompressed bytes out     2  result out
  * and says once: struct inflate_result. `coracle-bundle unpack` runs in another with
- *   0  uncompressed bytes   1  result out     2  struct unpack_digest records out (a file)
- *   3  staging directory, read-write     4...  lower layers, topmost first, read-only
- * and says once: struct unpack_result, then mark_bytes of marks {uint16_t length, char kind, path} (bundle/marks.h): 'w' a whiteout to make at
- * path, 'o' a directory to mark opaque. Paths are canonical (no link in them) relative to the staging directory. The launcher
+ *   0  uncompressed bytes   1  result out     2  struct unpack_digest records out (a file)     3  marks out (a file: bundle/marks.h)
+ *   4  staging directory, read-write     5...  lower layers, topmost first, read-only
+ * and says once: struct unpack_result. Of the marks, 'w' is a whiteout to make at
+ * its path, 'o' a directory to mark opaque. Paths are canonical (no link in them) relative to the staging directory. The launcher
  * believes nothing of them: lengths, counts and paths are checked, diff_id is compared.
  */
 #ifndef CORACLE_UNPACK_H
@@ -19,13 +19,14 @@
 #include "jail.h"
 
 enum {
-	UNPACK_MAGIC = 0x554e5032,
+	UNPACK_MAGIC = 0x554e5033,
 	UNPACK_DIGEST_FD = 2,
-	UNPACK_STAGE_FD = 3,
-	UNPACK_LOWER_FD = 4,
+	UNPACK_MARKS_FD = 3,
+	UNPACK_STAGE_FD = 4,
+	UNPACK_LOWER_FD = 5,
 	UNPACK_MARKS_MAX = 65536,
 	UNPACK_MARK_HEAD = 3,
-	UNPACK_MARK_BYTES_MAX = 4 << 20,
+	UNPACK_MARK_BYTES_MAX = 48 << 20,	/* of disk, until the layer is published */
 	UNPACK_PATH_MAX = 4096,
 };
 
@@ -33,7 +34,6 @@ struct unpack_result {
 	uint32_t magic;
 	int32_t code;			/* 0 or a negative code of err.h */
 	uint64_t entries, bytes;
-	uint32_t mark_count, mark_bytes;
 	uint32_t is_input_end;		/* it came to the end of what the decompressor gave, which may know why that is the end */
 	char text[384];
 };

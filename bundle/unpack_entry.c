@@ -246,8 +246,6 @@ static int whiteout(struct unpack *u, const char *name)
 		if (!name[0] || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 			return err_set(&u->err, -EBADMSG, "whiteout of nothing: refused");
 		join(full, u->dir.place.dir, name);
-		if (strlen(full) >= UNPACK_PATH_MAX)
-			return err_set(&u->err, -ENAMETOOLONG, "a path of more than %d bytes", UNPACK_PATH_MAX - 1);
 		r = marks_add(&u->marks, MARK_WHITEOUT, full, &u->err);
 	}
 	u->dir.is_valid = false;	/* it may hide what the current directory was resolved through */
@@ -306,7 +304,9 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 	if (r < 0)
 		return r;
 	join(own, u->dir.place.dir, name);
-	marks_drop_device(&u->marks, own);
+	r = marks_drop_device(&u->marks, own);
+	if (r < 0)
+		return r;
 	if (is_link)
 		return make_hardlink(u, target, is_hidden, name);
 	switch (type) {

@@ -14,7 +14,7 @@ static const struct sock_filter filter[] = {
 	FILTER_ALLOW(openat), FILTER_ALLOW(openat2), FILTER_ALLOW(fstatat_any),
 	FILTER_ALLOW(readlinkat), FILTER_ALLOW(mkdirat), FILTER_ALLOW(mknodat), FILTER_ALLOW(symlinkat), FILTER_ALLOW(linkat),
 	FILTER_ALLOW(unlinkat), FILTER_ALLOW(fchownat), FILTER_ALLOW(fchown_any), FILTER_ALLOW(fchmod), FILTER_ALLOW(fchmodat),
-	FILTER_ALLOW(utimensat), FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any),
+	FILTER_ALLOW(utimensat), FILTER_ALLOW(utimensat_any), FILTER_ALLOW(getdents64), FILTER_ALLOW(ftruncate_any), FILTER_ALLOW(lseek_any), FILTER_ALLOW(pread64),
 	FILTER_ALLOW(setxattr), FILTER_ALLOW(lsetxattr), FILTER_ALLOW(fsetxattr), FILTER_ALLOW(fgetxattr), FILTER_ALLOW(lgetxattr),
 	FILTER_ALLOW(flistxattr), FILTER_ALLOW(llistxattr), FILTER_ALLOW(getxattr), FILTER_ALLOW(listxattr),
 	FILTER_ALLOW(fremovexattr), FILTER_ALLOW(statx), FILTER_ALLOW(fcntl_any),

@@ -43,7 +43,7 @@ static int make_way(struct unpack *u, const char *path, bool is_itself, bool *is
 }
 
 /* A mark on a directory above says it already: nothing of the lower layers is seen there. */
-static bool is_below_mark(const struct marks *m, const char *path)
+static bool is_below_mark(struct marks *m, const char *path)
 {
 	char above[UNPACK_PATH_MAX];
 	char *slash;
@@ -57,58 +57,52 @@ static bool is_below_mark(const struct marks *m, const char *path)
 	return path[0] && marks_has(m, MARK_OPAQUE, "");
 }
 
-/* Decides on one mark: *KEEP, and its kind. */
-static int settle(struct unpack *u, struct mark *m, bool *keep)
+/* Decides on one mark: *KIND becomes what it is to be, 0 where it is not needed. */
+static int settle(struct unpack *u, const struct mark *m, char *kind)
 {
 	struct stat own, below;
 	bool is_blocked = false;
 	int r, has_own = look(u->view.stage, m->path, &own);
 	int layer = m->path[0] ? view_lower_find(&u->view, m->path, &below) : u->view.lower_len - 1;
 
-	*keep = false;
+	*kind = 0;
 	if (layer < 0 && layer != -ENOENT && m->path[0])
 		return layer;
 	if (has_own < 0 && has_own != -ENOENT && !view_is_no_way(has_own))
 		return has_own;
 	if (m->kind >= MARK_DEVICE && m->kind <= MARK_DEVICE_END) {
-		*keep = has_own == 0 && S_ISREG(own.st_mode);	/* else its directory went */
+		*kind = has_own == 0 && S_ISREG(own.st_mode) ? m->kind : 0;	/* else its directory went */
 		return 0;
 	}
 	if (!m->kind || layer < 0 || (has_own < 0 && has_own != -ENOENT) || is_below_mark(&u->marks, m->path))
 		return 0;
 	if (has_own == 0) {
-		m->kind = MARK_OPAQUE;
-		*keep = S_ISDIR(own.st_mode) && (!m->path[0] || S_ISDIR(below.st_mode));
+		*kind = S_ISDIR(own.st_mode) && (!m->path[0] || S_ISDIR(below.st_mode)) ? MARK_OPAQUE : 0;
 		return 0;
 	}
 	/* Hidden whole beats hidden inside: no directory is made only to be marked. */
 	if (m->kind == MARK_OPAQUE && (!S_ISDIR(below.st_mode) || marks_has(&u->marks, MARK_WHITEOUT, m->path)))
 		return 0;
 	r = make_way(u, m->path, m->kind == MARK_OPAQUE, &is_blocked);
-	*keep = !is_blocked;
+	*kind = is_blocked ? 0 : m->kind;
 	return r;
 }
 
 int unpack_settle(struct unpack *u)
 {
-	int r = 0;
+	struct mark m;
+	int r;
 
-	for (int b = 0; r == 0 && b < MARKS_BUCKETS; b++) {
-		struct mark **at = &u->marks.bucket[b];
+	for (m.at = 0; (r = marks_read(&u->marks, &m)) > 0; m.at += marks_size(&m)) {
+		char kind;
 
-		while (r == 0 && *at) {
-			struct mark *m = *at;
-			bool keep;
-
-			r = settle(u, m, &keep);
-			if (keep) {
-				at = &m->next;
-				continue;
-			}
-			if (m->kind)
-				marks_forget(&u->marks, m);
-			at = &m->next;
-		}
+		r = settle(u, &m, &kind);
+		if (r == 0 && kind != m.kind)
+			r = marks_turn(&u->marks, &m, kind);
+		if (r < 0)
+			break;
 	}
-	return r;
+	if (r == 0)
+		r = u->marks.code;
+	return r < 0 ? err_sys(&u->err, -r, "whiteouts") : 0;
 }

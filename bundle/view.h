@@ -18,7 +18,7 @@ struct view {
 	int stage;
 	const int *lower;	/* topmost first */
 	int lower_len;
-	const struct marks *marks;	/* of this layer */
+	struct marks *marks;	/* of this layer */
 };
 
 /* A resolved name: canonical path of its directory ("" is the root), and the last component, which may be a link. */

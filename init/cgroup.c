@@ -17,6 +17,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "span.h"
+
 enum { PATH_SIZE = 512, DEPTH_MAX = 8, LISTING_SIZE = 2048 };
 
 /* getdents64(2); libc's readdir allocates. */
@@ -75,16 +77,6 @@ static int check_is_cgroup(int dir)
 	return (unsigned long)fs.f_type == CGROUP2_SUPER_MAGIC ? 0 : -ENOTSUP;
 }
 
-static bool has_word(const char *list, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (const char *at = list; (at = strstr(at, word)); at += len)
-		if ((at == list || at[-1] == ' ') && (at[len] == ' ' || !at[len]))
-			return true;
-	return false;
-}
-
 /* One write per controller: the kernel refuses all of them where it lacks one. None that would change nothing: even that waits until
  * every group that was removed lately is gone. */
 static void delegate(int dir)
@@ -94,7 +86,7 @@ static void delegate(int dir)
 
 	read_at(dir, "cgroup.subtree_control", have, sizeof(have));
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
-		if (!has_word(have, controllers[i] + 1))
+		if (!span_has_word(span_str(have), controllers[i] + 1))
 			write_at(dir, "cgroup.subtree_control", controllers[i]);
 }
 

@@ -2,6 +2,20 @@
 /* Copies out of spans. Input is untrusted; never allocates. */
 #include "span.h"
 
+bool span_has_word(struct span a, const char *word)
+{
+	size_t begin = 0;
+
+	for (size_t i = 0; i <= a.len; i++) {
+		if (i < a.len && a.at[i] != ' ' && a.at[i] != '\n')
+			continue;
+		if (i > begin && span_is(span_of(a.at + begin, i - begin), word))
+			return true;
+		begin = i + 1;
+	}
+	return false;
+}
+
 bool span_copy(struct span a, char *out, size_t size)
 {
 	if (size == 0)

@@ -37,6 +37,9 @@ static inline bool span_is(struct span a, const char *s)
 	return span_equal(a, span_str(s));
 }
 
+/* Is WORD one of the words of A, between blanks and ends of lines (cgroup.controllers)? */
+bool span_has_word(struct span a, const char *word);
+
 /* Copies A and a NUL into OUT of SIZE bytes. false (OUT is "") where it does
  * not fit or where A holds a NUL: a truncated name is never produced. */
 bool span_copy(struct span a, char *out, size_t size);

@@ -106,6 +106,16 @@ def test_whiteout_and_the_same_name_anew(store, order):
         assert os.listdir(root / "var/cache") == ["mine"] and (root / "zero").read_text() == "mine"
 
 
+def test_whiteouts_are_names_of_entries_whatever_their_type(store):
+    """And a folder on the way of that name is a folder."""
+    store.put(make_tar(*BASE))
+    store.put(make_tar(link(".wh.zero", "etc"), folder("var/.wh.cache"), folder(".wh.etc/sub"), item(".wh.etc/sub/x", "x")))
+    as_umoci(store, ("mtime",))      # of .wh.etc itself, which no entry can describe
+    with Merged(store) as root:
+        assert not os.path.lexists(root / "zero") and not (root / "var/cache").exists() and (root / "etc/passwd").exists()
+        assert (root / ".wh.etc/sub/x").read_text() == "x"
+
+
 def test_whiteout_of_a_link_then_a_directory_in_its_place(store):
     store.put(make_tar(*BASE))
     store.put(make_tar(item(".wh.lib", ""), folder("lib"), item("lib/own", "o")))

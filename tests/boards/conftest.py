@@ -3,7 +3,7 @@
 
 Which boards a test boots: qemu-x86_64 all, the other QEMU boards those marked every_board; with CORACLE_FULL=1 every board all;
 with BOARD=NAME that board alone, all."""
-import os, shutil, warnings
+import itertools, os, shutil, warnings
 import pytest
 from _pytest.runner import runtestprotocol
 import board as board_kit
@@ -21,10 +21,8 @@ def pytest_configure(config):
 
 
 def pytest_runtest_makereport(item, call):
-    """QEMU's TCG now and then lets a processor of the guest trip over a breakpoint that the kernel has just taken back from its own code (it patches
-    itself where a feature is switched on or off), and the kernel dies of it. Nothing on a board can cause that."""
     if call.when == "call" and call.excinfo and "tmp_path" in item.funcargs:
-        item.is_emulators_fault = any("Oops: int3" in log.read_text(errors="replace") for log in item.funcargs["tmp_path"].glob("board*/console.log"))
+        item.is_emulators_fault = any(board_kit.EMULATORS_FAULT in log.read_text(errors="replace") for log in item.funcargs["tmp_path"].glob("board*/console.log"))
 
 
 def pytest_runtest_protocol(item, nextitem):
@@ -84,10 +82,10 @@ def unit_text(registry):
 def boot(board_name, etc, tmp_path):
     """boot(units={...}, disk=..., **more of Board): a board at its prompt, killed at the end of the test. UNITS: {file name: text}
     instead of the demo's two; DISK "new" (the default), None, or a path; WITHOUT: names that /etc/coracle does not get."""
-    boards = []
+    boards, number = [], itertools.count()
 
     def go(units=None, disk="new", mib=256, without=(), **more):
-        folder = tmp_path / ("board%d" % len(boards))
+        folder = tmp_path / ("board%d" % next(number))
         folder.mkdir()
         own = folder / "etc"
         shutil.copytree(etc, own, ignore=shutil.ignore_patterns(*without))

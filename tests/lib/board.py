@@ -8,7 +8,11 @@ sys.path.insert(0, str(ROOT / "boards/common"))
 import pack
 
 PROMPT = "coracle> "
-BOOT_S, ANSWER_S = 120, 60      # generous: emulated, on a machine that may be busy
+# QEMU's TCG now and then lets a processor of the guest trip over a breakpoint that the kernel has just taken back from its own code (it patches itself
+# where a feature is switched on or off), and the kernel dies of it. Nothing on a board can cause that.
+EMULATORS_FAULT = "Oops: int3"
+PATIENCE = float(os.environ.get("PATIENCE") or 1)      # times as long, for a long run at the lowest priority
+BOOT_S, ANSWER_S = 120 * PATIENCE, 60 * PATIENCE      # generous: emulated, on a machine that may be busy
 
 
 # A target's name for images, and its compiler's.
@@ -121,7 +125,7 @@ class Board:
         try:
             self.console.expect_exact(PROMPT, timeout=timeout)
         except (pexpect.TIMEOUT, pexpect.EOF) as e:
-            raise AssertionError("no prompt (%s); the console said:\n%s" % (type(e).__name__, self.told()[-4000:]))
+            raise AssertionError("no prompt (%s); the console said:\n%s" % (type(e).__name__, self.told()[-16000:]))
         return self.console.before
 
     def say(self, line, timeout=ANSWER_S):
@@ -151,7 +155,7 @@ class Board:
         return next((u for u in self.status()["units"] if u["name"] == name), None)
 
     def wait_unit(self, name, state, timeout=120, and_also=lambda unit: True):
-        end, unit = time.monotonic() + timeout, None
+        end, unit = time.monotonic() + timeout * PATIENCE, None
         while time.monotonic() < end:
             unit = self.unit(name)
             if unit and unit["state"] == state and and_also(unit):
@@ -161,7 +165,7 @@ class Board:
 
     def wait_says(self, command, pattern, timeout=60):
         """Repeats COMMAND until its answer holds PATTERN; the match."""
-        end, out = time.monotonic() + timeout, ""
+        end, out = time.monotonic() + timeout * PATIENCE, ""
         while time.monotonic() < end:
             out = self.say(command)
             found = re.search(pattern, out)

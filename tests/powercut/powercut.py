@@ -26,13 +26,14 @@ import images
 import layerkit
 
 DISK_MIB = 48
+DEADLINE_S = 1800     # of one job: none here is measured, and thousands of cuts run at the lowest priority
 STEPS = ("pull", "publish", "switch", "gc")
 Cut = collections.namedtuple("Cut", "at seed step")      # after so many events; seed 0: every write since the flush, 1: none, else a torn part
 UNIT = "[Container]\nImage=%s\nExec=/bin/true\n"
 
 
 def run(*argv, **more):
-    return subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, **more)
+    return subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE_S, **more)
 
 
 def must(*argv, **more):
@@ -75,7 +76,7 @@ class Board:
 
     def pull(self, ref):
         done = subprocess.run([str(a) for a in (*self.wrap("pull"), self.programs.fetch, "pull", "--store", self.store, *self.trust, ref)],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=DEADLINE_S)
         assert done.returncode == 0, "pull: " + done.stderr.decode(errors="replace")[-400:]
         return done.stdout.decode().strip()
 

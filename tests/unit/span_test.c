@@ -24,6 +24,16 @@ static void copy_fits_or_is_refused(void **state)
 	assert_true(span_copy(span_of(NULL, 0), out, sizeof(out)));
 }
 
+static void a_word_is_found_whole(void **state)
+{
+	struct span list = span_str("cpuset cpu io\n");
+
+	(void)state;
+	assert_true(span_has_word(list, "cpu") && span_has_word(list, "cpuset") && span_has_word(list, "io"));
+	assert_false(span_has_word(list, "set") || span_has_word(list, "cp") || span_has_word(list, "pids") || span_has_word(list, ""));
+	assert_false(span_has_word(span_of(NULL, 0), "cpu"));
+}
+
 static void escape_shows_control_bytes(void **state)
 {
 	char out[16];
@@ -90,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(copy_fits_or_is_refused),
+		cmocka_unit_test(a_word_is_found_whole),
 		cmocka_unit_test(escape_shows_control_bytes),
 		cmocka_unit_test(first_error_text_stays),
 		cmocka_unit_test(error_text_is_cut_not_overrun),
