@@ -90,9 +90,8 @@ class Registry:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"})
         (self.state / "pid").write_text(str(self.process.pid))
-        for _ in range(100):
-            if self.process.poll() is not None:
-                break
+        end = time.monotonic() + 90
+        while self.process.poll() is None and time.monotonic() < end:
             try:
                 if self.auth.startswith("htpasswd") and not self.tls:
                     if self.request("GET", "/v2/")[0] == 200:
@@ -100,7 +99,8 @@ class Registry:
                 elif self.answers():
                     return self
             except OSError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
         self.stop()
         raise RuntimeError("the registry did not start on port %d; its log %s ends:\n%s" %
                            (self.port, self.log, self.log.read_text(errors="replace")[-1000:]))
