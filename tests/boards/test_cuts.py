@@ -232,7 +232,7 @@ def test_no_cut_of_a_boards_update_loses_anything(scene, boot):
     print("%d writes, %d flushes; %d cuts: %s; %d losses; %d of them booted" % (
         writes, len(rec.events) - writes, len(cuts), ", ".join("%s %d" % (s, steps[s]) for s in STEPS), len(losses(done)), len(booted)))
     assert not losses(done), "\n".join(losses(done)[:10])
-    assert len(cuts) >= COUNT * 9 // 10 and all(steps[s] >= (20 if COUNT >= 200 else 1) for s in STEPS), steps
+    assert len(cuts) >= COUNT * 9 // 10 and all(steps[s] >= (20 if COUNT >= 2000 else 1) for s in STEPS), steps
     lost = losses(replay(rec.without_flushes(), rec.without_flushes().cuts(CONTROL), scene))
     print("a disk that ignores flushes: %d of %d cuts lose something, such as: %s" % (len(lost), CONTROL, lost[:1]))
     assert lost
