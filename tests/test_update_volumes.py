@@ -3,6 +3,7 @@
 jobs alone, killed at their system calls."""
 import collections
 import os
+import pathlib
 import shutil
 import stat
 import subprocess
@@ -154,6 +155,38 @@ def test_an_image_whose_copy_has_no_room_is_not_switched_to(make_board, app, run
         assert "committed" in board.update("app", timeout=200)
         board.wait_runs(two, timeout=120)
         assert log(board) == ["one", "two"]
+    finally:
+        try:
+            board.stop()
+        finally:
+            subprocess.run(["umount", board.data], check=False)
+
+
+@pytest.mark.full
+def test_where_blocks_are_shared_a_copy_takes_no_room(make_board, app, run, workdir):
+    """btrfs: a volume of which no second copy fits on the disk is copied, and put back."""
+    path = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if "\tbtrfs\n" not in pathlib.Path("/proc/filesystems").read_text() or not shutil.which("mkfs.btrfs", path=path["PATH"]):
+        pytest.skip("skip: this machine mounts or makes no btrfs, which shares blocks")
+    disk = workdir / "disk"
+    with open(disk, "wb") as f:
+        f.truncate(160 << 20)
+    run("mkfs.btrfs", "-q", "--mixed", disk, env=path)
+    os.chmod(workdir, 0o755)
+    board = make_board(app, base=workdir / "b")
+    run("mount", "-o", "loop", disk, board.data)
+    try:
+        one = begin(board, app)
+        data = os.urandom(80 << 20)
+        (board.data / "volumes/data/big").write_bytes(data)
+        run("sync", "-f", board.data)
+        free = os.statvfs(board.data)
+        assert free.f_bavail * free.f_frsize < len(data), "a second one would fit"
+        app.push("put", LOG, "two", "exit", "1")
+        assert "its program ended too often" in board.update("app", ok=False, timeout=200)
+        board.wait_runs(one, timeout=120)
+        board.wait(lambda: log(board) == ["one", "one"], "the old one on what it knows")
+        assert (board.data / "volumes/data/big").read_bytes() == data and copies(board) == []
     finally:
         try:
             board.stop()
