@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 #include <yyjson.h>
 
 #include "file.h"
@@ -71,12 +72,32 @@ static bool is_unmasked(const struct unit_file *u, const char *path)
 	return false;
 }
 
+static void hide(struct oci_writer *w, const char *path)
+{
+	if (!is_unmasked(w->in->unit, path))
+		json_out_text(&w->o, NULL, path);
+}
+
+/* What other work does to each processor's heat; x86 alone has it. */
+static void hide_heat(struct oci_writer *w)
+{
+	char path[64];
+
+	for (int i = 0;; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/thermal_throttle", i);
+		if (access(path, F_OK) < 0)
+			return;
+		hide(w, path);
+	}
+}
+
 static void hidden(struct oci_writer *w, const char *key, const char *const *paths, const struct unit_list *more)
 {
 	json_out_array(&w->o, key);
 	for (; *paths; paths++)
-		if (!is_unmasked(w->in->unit, *paths))
-			json_out_text(&w->o, NULL, *paths);
+		hide(w, *paths);
+	if (more)
+		hide_heat(w);
 	for (uint32_t i = 0; more && i < more->count; i++)
 		json_out_text(&w->o, NULL, more->at[i]);
 	json_out_close(&w->o, ']');

@@ -37,7 +37,7 @@ static int open_dir(int at, const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_at(int dir, const char *key, const char *value)
+int cgroup_write_at(int dir, const char *key, const char *value)
 {
 	int fd = openat(dir, key, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	int r = 0;
@@ -87,7 +87,7 @@ static void delegate(int dir)
 	read_at(dir, "cgroup.subtree_control", have, sizeof(have));
 	for (size_t i = 0; i < sizeof(controllers) / sizeof(controllers[0]); i++)
 		if (!span_has_word(span_str(have), controllers[i] + 1))
-			write_at(dir, "cgroup.subtree_control", controllers[i]);
+			cgroup_write_at(dir, "cgroup.subtree_control", controllers[i]);
 }
 
 /* From DIR (owned, closed here) one component down, made if missing. In cgroupfs DIR's controllers are handed down first. */
@@ -145,7 +145,7 @@ int cgroup_write(const char *path, const char *key, const char *value)
 
 	if (dir < 0)
 		return dir;
-	r = write_at(dir, key, value);
+	r = cgroup_write_at(dir, key, value);
 	close(dir);
 	return r;
 }

@@ -16,6 +16,9 @@ int cgroup_make(const char *path);
 /* Writes VALUE into PATH/KEY ("memory.max"). 0 or -errno. */
 int cgroup_write(const char *path, const char *key, const char *value);
 
+/* The same in the open directory DIR. */
+int cgroup_write_at(int dir, const char *key, const char *value);
+
 /* Reads PATH/KEY into OUT, ends it with NUL, takes a newline off the end. 0 or -errno. */
 int cgroup_read(const char *path, const char *key, char *out, size_t size);
 

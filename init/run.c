@@ -380,14 +380,18 @@ int run_attend(const char *name, pid_t pid, int report_fd, int signals)
 /* The container's leftovers outside its pid namespace, if any, die with its group. */
 static void clean_up(struct run *u)
 {
+	int r = -EBUSY;
+
 	if (!u->cgroup[0])
 		return;
-	cgroup_kill(u->cgroup);
-	for (int i = 0; i < 100 && cgroup_remove(u->cgroup) == -EBUSY; i++) {
+	for (int i = 0; i < 100 && (r = cgroup_remove(u->cgroup)) == -EBUSY; i++) {
+		cgroup_kill(u->cgroup);
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	}
+	if (r < 0)
+		say(u->cgroup, "this cgroup stays behind");
 }
 
 static int run_bundle(struct run *u)

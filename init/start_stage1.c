@@ -134,7 +134,7 @@ int start_load(struct start_context *c)
 	return r == 0 ? make_vectors(c) : r;
 }
 
-static int set_limits(struct start_context *c, const char *cgroup)
+static int set_limits(struct start_context *c)
 {
 	const struct record_pair *p = record_items(c->record, c->record->cgroup_files);
 
@@ -144,7 +144,7 @@ static int set_limits(struct start_context *c, const char *cgroup)
 
 		if (strchr(key, '/'))
 			return start_fail(c, "cgroup limit", key, EINVAL);
-		r = cgroup_write(cgroup, key, record_text(c->record, p[i].value));
+		r = cgroup_write_at(c->cgroup_fd, key, record_text(c->record, p[i].value));
 		if (r == -ENOENT)
 			start_note(c, "not limited, this kernel lacks", key, 0);
 		else if (r < 0)
@@ -167,11 +167,8 @@ static int make_cgroup(struct start_context *c)
 	r = cgroup_make(path);
 	if (r < 0)
 		return start_fail(c, "cgroup", path, -r);
-	r = set_limits(c, path);
-	if (r < 0)
-		return r;
 	c->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return c->cgroup_fd < 0 ? start_fail(c, "cgroup", path, errno) : 0;
+	return c->cgroup_fd < 0 ? start_fail(c, "cgroup", path, errno) : set_limits(c);
 }
 
 /* Small decimal into OUT (12 bytes). */

@@ -197,6 +197,16 @@ def test_seccomp_holds(made):
     assert "sys unshare-user=0" in free and "sys afalg!EPERM" not in free
 
 
+def test_heat_of_each_processor_is_masked(made, run):
+    """Docker's list has it; here on a /sys that shows such a machine. Unmask=ALL takes it off as all others."""
+    script = 'mount -t tmpfs none /sys/devices/system/cpu && mkdir -p /sys/devices/system/cpu/cpu0/thermal_throttle /sys/devices/system/cpu/cpu1/thermal_throttle && "$@"'
+    for unit, count in (("", 2), ("Unmask=ALL", 0)):
+        bundle = made.base / ("heat%d" % count)
+        run("unshare", "-m", "sh", "-c", script, "sh", made.programs.bundle, "create", "--store", made.store.path, "--unit", made.unit(unit), made.digest, bundle)
+        paths = made.config(bundle)["linux"]["maskedPaths"]
+        assert sum("thermal_throttle" in p for p in paths) == count, paths
+
+
 def test_limits_are_always_there(made):
     r = made.config(made.create())["linux"]["resources"]
     assert r["memory"]["limit"] == r["memory"]["swap"] == 128 << 20 and r["pids"]["limit"] == 128
