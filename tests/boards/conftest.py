@@ -64,10 +64,22 @@ def first_disk(board_name, tmp_path_factory):
 def big(board_name, registry, etc, tmp_path_factory):
     """The signed image demo/big: 3 MiB of noise, which no processor runs."""
     layout = tmp_path_factory.mktemp("big") / "image"
-    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[board_kit.pack.settings(board_name)["TARGET"]]
-    images.make_image(layout, [[images.entry("big", os.urandom(3 << 20), mode=0o755)]], config={"Entrypoint": ["/big"]}, arch=arch)
+    images.make_image(layout, [[images.entry("big", os.urandom(3 << 20), mode=0o755)]], config={"Entrypoint": ["/big"]}, arch=board_kit.arch(board_name))
     registry.push(layout, "demo/big")
     registry.sign("demo/big", registry.key("cosign"), identity="registry.demo:%d/demo/big" % registry.port)
+
+
+@pytest.fixture(scope="session")
+def push_guest(board_name, registry, etc, tmp_path_factory):
+    """push_guest("demo/hello", "x", ARGS...): tests/tools/guest.c as the signed image demo/hello:x, run with ARGS."""
+    folder = tmp_path_factory.mktemp("guest")
+    guest = board_kit.build_tool(board_name, "guest.c", folder / "guest").read_bytes()
+
+    def push(repo, tag="1", *args):
+        images.make_image(folder / "image", [[images.entry("guest", guest, mode=0o755)]], config={"Entrypoint": ["/guest", *args]}, arch=board_kit.arch(board_name))
+        registry.push(folder / "image", repo, tag)
+        registry.sign(repo, registry.key("cosign"), tag, identity="registry.demo:%d/%s" % (registry.port, repo))
+    return push
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The canaries of docs/isolation.md inside every QEMU board: what a program in a default container can reach of the board, and what hostile images can make
 the start do, on the kernels and architectures that boards have. cgroup v2 and its device rules are real here."""
-import os, re, subprocess, tarfile
+import re, tarfile
 import pytest
 
 import board as board_kit
@@ -9,18 +9,12 @@ import images
 
 pytestmark = pytest.mark.every_board
 
-PROBE = board_kit.pack.BOARDS.parent / "tests/tools/probe.c"
-OUT = board_kit.pack.BOARDS.parent / os.environ.get("O", "build")
-
 
 @pytest.fixture(scope="session")
 def hostile(board_name, registry, etc, tmp_path_factory):
     """demo/escape: the probe, and links out of the root where a start looks; demo/twisted: a link in the place of /proc."""
-    target = board_kit.pack.settings(board_name)["TARGET"]
-    folder = tmp_path_factory.mktemp("hostile")
-    subprocess.run([OUT / target / "deps/bin/musl-gcc", "-static", "-O1", "-D_GNU_SOURCE", "-o", folder / "probe", PROBE], check=True)
-    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[target]
-    probe = images.entry("probe", (folder / "probe").read_bytes(), mode=0o755)
+    folder, arch = tmp_path_factory.mktemp("hostile"), board_kit.arch(board_name)
+    probe = images.entry("probe", board_kit.build_tool(board_name, "probe.c", folder / "probe").read_bytes(), mode=0o755)
     link = lambda name, to: images.entry(name, kind=tarfile.SYMTYPE, link=to)
     layers = {"escape": [[probe, images.entry("etc", kind=tarfile.DIRTYPE), images.entry("etc/passwd", b"root:x:0:0::/:\n")],
                          [link("work", "/proc/self/fd/4"), link("up", "../../../.."), images.entry("dev", kind=tarfile.DIRTYPE), link("dev/null", "/etc/passwd"),

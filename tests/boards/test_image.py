@@ -10,7 +10,6 @@ import keys
 
 PATH = dict(os.environ, PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 IMAGES = sorted(p.parent.name for p in image.pack.BOARDS.glob("*/board") if image.pack.settings(p.parent.name).get("LAYOUT") in ("gpt-uefi", "gpt-uboot"))
-GNU = {"x86_64": ("x86_64-linux-gnu", "amd64"), "aarch64": ("aarch64-linux-gnu", "arm64"), "armv7": ("arm-linux-gnueabihf", "arm")}
 CARDS = ("beaglebone", "raspberrypi4")
 MIB = 1 << 20
 
@@ -37,9 +36,8 @@ def has_grown(disk, parts, mib):
 def second(registry, demo_image, tmp_path):
     """second(TARGET): another image for it under demo/hello:1, until the test is over; its digest."""
     def push(target):
-        gnu, arch = GNU[target]
-        images.build_hello(tmp_path / "hello", gnu)
-        images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=arch)
+        images.build_hello(tmp_path / "hello", board_kit.GNU[target])
+        images.make_image(tmp_path / "two", [[images.entry("usr/bin/hello", (tmp_path / "hello").read_bytes(), mode=0o755)]], arch=board_kit.ARCH[target])
         digest = registry.push(tmp_path / "two", "demo/hello")
         registry.sign("demo/hello", registry.key("cosign"), identity="registry.demo:%d/demo/hello" % registry.port)
         return digest

@@ -1,24 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Networks of units on QEMU boards, on the kernels and modules that boards have: names, a published port, another network, nothing left."""
-import os, re, socket, subprocess, time
+import re, socket, time
 import pytest
 
-import board as board_kit
-import images
-
-GUEST = board_kit.pack.BOARDS.parent / "tests/tools/guest.c"
-OUT = board_kit.pack.BOARDS.parent / os.environ.get("O", "build")
-
-
 @pytest.fixture(scope="session")
-def guest(board_name, registry, etc, tmp_path_factory):
-    target = board_kit.pack.settings(board_name)["TARGET"]
-    folder = tmp_path_factory.mktemp("guest")
-    subprocess.run([OUT / target / "deps/bin/musl-gcc", "-static", "-O1", "-D_GNU_SOURCE", "-o", folder / "guest", GUEST], check=True)
-    arch = {"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm"}[target]
-    images.make_image(folder / "layout", [[images.entry("guest", (folder / "guest").read_bytes(), mode=0o755)]], config={"Entrypoint": ["/guest"]}, arch=arch)
-    registry.push(folder / "layout", "demo/guest")
-    registry.sign("demo/guest", registry.key("cosign"), identity="registry.demo:%d/demo/guest" % registry.port)
+def guest(push_guest):
+    push_guest("demo/guest")
 
 
 def free_port():

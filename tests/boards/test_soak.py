@@ -4,7 +4,7 @@
 CORACLE_FULL=1 also the control: a PID 1 that takes one page a minute has to be found out."""
 import os, re, subprocess, time
 import pytest
-import images, init_kit
+import init_kit
 
 SECONDS = int(os.environ.get("SOAK_S") or 300)
 CONF = "hostname=soak\ndata-label=coracle-data\nnetwork=dhcp\nuserns-host=watch\n"
@@ -23,13 +23,8 @@ def only_x86_64(board_name):
 
 
 @pytest.fixture
-def units(registry, tmp_path):
-    guest = tmp_path / "guest"
-    init_kit.musl(init_kit.ROOT / "tests/tools/guest.c", guest)
-    images.make_image(tmp_path / "image", [[images.entry("guest", guest.read_bytes(), mode=0o755)]], config={"Entrypoint": ["/guest"]},
-                      arch="amd64")
-    registry.push(tmp_path / "image", "demo/hello", "soak")
-    registry.sign("demo/hello", registry.key("cosign"), "soak", identity="registry.demo:%d/demo/hello" % registry.port)
+def units(registry, push_guest):
+    push_guest("demo/hello", "soak")
     return {name + ".container": "[Unit]\nStartLimitBurst=0\n[Container]\nImage=registry.demo:%d/demo/hello:soak\nExec=%s\n%s\n\n[Service]\n"
             "Restart=always\nRestartSec=200ms\nRestartMaxDelaySec=1s\n%s\n%s" % (
                 registry.port, args, container, service, "" if name == "watch" else "[X-Coracle]\nEnabled=no\n")

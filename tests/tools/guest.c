@@ -10,7 +10,7 @@
  *   watch PROC    prints, every second, what PROC/1/status and its page tables say of PID 1's memory, and how many zombies there are
  *   count N US    prints "number I" N times, US microseconds apart, each in two writes
  *   half A MS B   prints A, and MS later B and the end of the line
- *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call (x86_64, aarch64)
+ *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call
  *   check FILE    a health command: prints what FILE (below /dev/shm) holds and ends with the number it begins with; "who": its rights
  *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
  *   both PORT NAME PORT   the one and, beside it, the other
@@ -112,6 +112,8 @@ static int check(const char *name)
 /* One instruction that jumps to itself. */
 #if defined(__aarch64__)
 static const char loop[] = "\x00\x00\x00\x14";
+#elif defined(__arm__)
+static const char loop[] = "\xfe\xe7";		/* Thumb, as PID 1 is compiled; stall() looks */
 #else
 static const char loop[] = "\xeb\xfe";
 #endif
@@ -130,6 +132,10 @@ static int stall(const char *proc)
 	pc = strtoull(strrchr(text, ' '), NULL, 16);
 	snprintf(path, sizeof(path), "%s/1/mem", proc);
 	fd = open(path, O_RDWR);
+#ifdef __arm__
+	if (fd < 0 || pread(fd, text, 2, (off_t)pc - 2) != 2 || memcmp(text, "\x00\xdf", 2) != 0)
+		return fprintf(stderr, "no Thumb system call before %llx\n", pc), 1;
+#endif
 	if (fd < 0 || pwrite(fd, loop, sizeof(loop) - 1, (off_t)pc) != (ssize_t)sizeof(loop) - 1)
 		return perror(path), 1;
 	printf("stalled at %llx\n", pc);
