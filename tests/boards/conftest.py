@@ -17,7 +17,7 @@ BOARDS = sorted((p.parent.name for p in board_kit.pack.BOARDS.glob("qemu-*/board
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "every_board: boots every QEMU board, not the first alone")
+    config.addinivalue_line("markers", "every_board(NAME...): boots every QEMU board, those named excepted, not the first alone")
 
 
 def pytest_runtest_makereport(item, call):
@@ -42,8 +42,9 @@ def pytest_runtest_protocol(item, nextitem):
 def pytest_generate_tests(metafunc):
     if "board_name" not in metafunc.fixturenames:
         return
-    is_every = os.environ.get("CORACLE_FULL") == "1" or metafunc.definition.get_closest_marker("every_board")
-    metafunc.parametrize("board_name", [ONE] if ONE else BOARDS if is_every else BOARDS[:1], scope="session")
+    mark = metafunc.definition.get_closest_marker("every_board")
+    boards = BOARDS if os.environ.get("CORACLE_FULL") == "1" else [b for b in BOARDS if b not in mark.args] if mark else BOARDS[:1]
+    metafunc.parametrize("board_name", [ONE] if ONE else boards, scope="session")
 
 
 @pytest.fixture(scope="session")

@@ -426,7 +426,7 @@ def test_an_image_signed_by_a_stranger(boot, unit_text):
     assert board.poweroff() == 0
 
 
-@pytest.mark.every_board
+@pytest.mark.every_board("qemu-armv7")
 def test_the_console_outlives_nonsense(boot):
     board = boot(units={})
     for line in ("nosuchcommand", "status nosuchunit", "logs", "restart nosuchunit", "\x01\x02\x1b[31m", "x" * 400):
