@@ -204,7 +204,8 @@ static void raw_mode(const struct termios *was)
 	t.c_oflag |= OPOST | ONLCR;
 	t.c_cc[VMIN] = 1;
 	t.c_cc[VTIME] = 0;
-	tcsetattr(0, TCSADRAIN, &t);
+	/* Not TCSADRAIN: what an XOFF in the line's noise holds back would be waited for, until there is an XON. */
+	tcsetattr(0, TCSANOW, &t);
 }
 
 /* The terminal stays raw while a command runs, so that Ctrl-C is ours to pass on, whoever the terminal belongs to; it is all the command's
@@ -367,6 +368,8 @@ int console_main(const char *socket, const char *etc)
 		raw_mode(&was);
 	}
 	greet(socket, &is_host);
+	if (!is_host)
+		was.c_iflag &= ~(tcflag_t)IXON;	/* what PID 1 says on its way down is not held back either */
 	while (!is_told_to_end) {
 		enum console_key k = read_line(&line, &history, socket);
 
