@@ -350,6 +350,17 @@ def test_compile_names_what_is_wrong(workdir, run, programs, text, why):
     assert not list(workdir.glob("record*"))
 
 
+def test_compile_of_json_that_breaks_off(workdir, run, programs):
+    """Wherever it does: said with the place, and no record is left."""
+    (workdir / "rootfs").mkdir()
+    text = json.dumps(bundle_kit.CONFIG)
+    for n in range(1, len(text), max(1, len(text) // 60)):
+        (workdir / "config.json").write_text(text[:n])
+        got = run(programs.bundle, "compile", workdir, ok=False)
+        assert got.code == 1 and re.search(r"config\.json: byte \d+", got.err) and got.err.count("\n") == 1, (text[:n], got)
+        assert not list(workdir.glob("record*"))
+
+
 @pytest.mark.parametrize("argv", [["compile"], ["compile", "a", "b"], ["mount"], ["create", "x", "y"], ["create", "--store"], ["prepare"],
                                   ["prepare", "--record-fd", "1", "sha256:0"]])
 def test_usage(run, programs, argv):

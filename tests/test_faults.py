@@ -326,6 +326,43 @@ def test_ten_thousand_clients(board):
     board.wait(lambda: len(os.listdir(f"/proc/{board.pid}/fd")) <= fds, "clients gone")
 
 
+def test_ten_thousand_clients_at_once(board):
+    """All of them connected and none closed: they say nothing, half a request, JSON that breaks off, or ask and never read the answer. Others are answered meanwhile."""
+    board.unit("hello", "say", "hi")
+    board.start()
+    board.wait_state("hello", "running")
+    fds = len(os.listdir(f"/proc/{board.pid}/fd"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 12_000), max(hard, 12_000)))
+    status = struct.pack("<II64s128s", 0x4c544e43, 1, b"", b"")
+    say = (b"", status[:100], b'{"command": "sta', status)
+    crowd, answered = [], 0
+    try:
+        end = time.monotonic() + 120
+        while len(crowd) < 10_000:
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.setblocking(False)
+            while s.connect_ex(board.socket()) != 0:        # EAGAIN: as many as may wait do
+                assert time.monotonic() < end, f"{len(crowd)} clients"
+                time.sleep(0.0005)
+            if what := say[len(crowd) % len(say)]:
+                try:
+                    s.send(what)
+                except OSError:                             # that one had to go for others
+                    pass
+            crowd.append(s)
+            if len(crowd) % 500 == 0:
+                answered += board.coracle("status", check=False).returncode == 0
+        assert board.state("hello") == "running" and answered == 20
+    finally:
+        for s in crowd:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    board.wait(lambda: len(os.listdir(f"/proc/{board.pid}/fd")) <= fds, "clients gone")
+    board.coracle("restart", "hello")
+    board.wait_state("hello", "running")
+
+
 def test_signal_storm(board):
     board.unit("hello", "say", "hi")
     board.start()

@@ -337,7 +337,7 @@ def test_control_socket_takes_no_nonsense(board):
     idle = [socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(20)]
     for s in idle:
         s.connect(board.socket())
-    for data in (b"x", b"\0" * 200, struct.pack("<II64s128s", 0x4c544e43, 99, b"x" * 64, b"y" * 128), b"z" * 5000):
+    for data in (b"x", b'{"command": "status", "na', b"\0" * 200, struct.pack("<II64s128s", 0x4c544e43, 99, b"x" * 64, b"y" * 128), b"z" * 5000):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Not settimeout(): that makes the socket non-blocking, and connect() then fails while PID 1 has yet to accept the others.
         for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):

@@ -72,6 +72,46 @@ def test_lines_over_the_rate_are_counted(board):
     assert "hi" in logs(board, "hello")
 
 
+def cpu_ticks(pid):
+    return sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+
+
+def test_output_as_fast_as_the_pipe_takes_it(board):
+    """Two programs that do nothing but write, one of them without one line's end: a third loses no line, PID 1 has nothing to do with it, and every line
+    dropped is counted."""
+    blocks, lines = 4096, 400
+    board.unit("gush", "gush", blocks, log_burst=20, log_interval_ms=1000, is_enabled=0, restart=init_kit.NO)
+    board.unit("endless", "gush", 0, log_burst=20, log_interval_ms=1000)
+    board.unit("counts", "count", lines, 1000, is_enabled=0, restart=init_kit.NO)
+    board.start()
+    board.wait_state("endless", "running")
+    board.wait(lambda: re.search(r"stdout P x{2048}$", logs(board, "endless"), re.M), "parts of a line")
+    logger = board.wait(lambda: helper(board, "logger"), "logger")
+    before = cpu_ticks(board.pid), cpu_ticks(logger)
+    with open(board.base / "followed", "w") as f:
+        follower = subprocess.Popen([board.bin / "coracle", "--socket", board.socket(), "logs", "gush", "-f"], stdout=f)
+    try:
+        begin = time.monotonic()
+        board.coracle("start", "gush")
+        board.coracle("start", "counts")
+        board.wait(lambda: f"number {lines - 1}\n" in logs(board, "counts"), "the last line of the third", 120)
+        board.wait_state("gush", "inactive", 240)
+        took = time.monotonic() - begin
+        used = cpu_ticks(board.pid) - before[0], cpu_ticks(logger) - before[1]
+        told = lambda: (board.base / "followed").read_text()
+        dropped = lambda: sum(map(int, re.findall(r"stderr F coracle: (\d+) lines dropped", told())))
+        kept = lambda: len(re.findall(r"stdout F x{63}$", told(), re.M))
+        board.wait(lambda: kept() + dropped() == blocks * 1024, "every line kept or counted", 60)
+    finally:
+        follower.terminate()
+        follower.wait()
+    assert re.findall(r"number (\d+)$", logs(board, "counts"), re.M) == [str(n) for n in range(lines)]
+    assert helper(board, "logger") == logger and board.status("endless")["restarts"] == 0
+    assert re.search(r"coracle: \d+ lines dropped", logs(board, "endless"))
+    assert used[0] < used[1] / 2, used
+    print(f"{blocks * 65536 / took / 1e6:.0f} MB/s beside another, {kept()} lines kept, {dropped()} counted; ticks of PID 1, logger: {used}")
+
+
 def test_saved_at_the_end_and_shown_after_the_next_boot(board):
     board.unit("hello", "say", "from the first run", log_size_max=100_000)
     board.unit("secret", "say", "never on disk", log_size_max=0)

@@ -4,10 +4,11 @@
  *
  *   say TEXT      prints it and waits for a signal          exit N
  *   flood         prints for ever                           signal N      dies of it
+ *   gush N        writes N times 64 KiB of lines of 64 bytes as fast as its output takes them, then ends; N 0: for ever, and not one line's end
  *   deaf TEXT     ignores SIGTERM                           forks N       leaves N processes behind that wait
  *   quiet         waits                                     later MS N    exits with N after MS
  *   leak          takes memory until it is killed           bomb          forks without end
- *   watch PROC    prints, every second, what PROC/1/status and its page tables say of PID 1's memory, and how many zombies there are
+ *   watch PROC    prints, every second, what PROC/1/status and its page tables say of PID 1's memory, how many zombies there are, PID 1's oom_score_adj and kernel.panic
  *   count N US    prints "number I" N times, US microseconds apart, each in two writes
  *   half A MS B   prints A, and MS later B and the end of the line
  *   stall PROC    stops PID 1's loop for good: writes a jump to itself where PROC/1 will come back from its system call
@@ -176,8 +177,9 @@ static void watch(const char *proc)
 				zombies++;
 		if (d)
 			closedir(d);
-		printf("rss %ld data %ld exact %ld zombies %ld\n", field(proc, "1", "VmRSS:"), field(proc, "1", "VmData:"),
-		       number(proc, "1", "smaps_rollup", "Rss:"), zombies);
+		printf("rss %ld data %ld exact %ld zombies %ld oom %ld panic %ld\n", field(proc, "1", "VmRSS:"), field(proc, "1", "VmData:"),
+		       number(proc, "1", "smaps_rollup", "Rss:"), zombies, number(proc, "1", "oom_score_adj", ""),
+		       number(proc, "sys/kernel", "panic", ""));
 	}
 }
 
@@ -250,6 +252,24 @@ static void ask(const char *name, const char *port)
 	}
 }
 
+static void gush(long blocks)
+{
+	static char block[65536];
+
+	memset(block, 'x', sizeof(block));
+	for (size_t at = 63; blocks && at < sizeof(block); at += 64)
+		block[at] = '\n';
+	for (long i = 0; !blocks || i < blocks; i++)
+		for (size_t at = 0; at < sizeof(block);) {
+			ssize_t n = write(1, block + at, sizeof(block) - at);
+
+			if (n <= 0)
+				exit(1);
+			at += (size_t)n;
+		}
+	exit(0);
+}
+
 static void put(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "a");
@@ -277,6 +297,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "flood")) {
 		for (unsigned long i = 0;; i++)
 			printf("flood %lu xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n", i);
+	} else if (!strcmp(what, "gush")) {
+		gush(atol(arg));
 	} else if (!strcmp(what, "deaf")) {
 		signal(SIGTERM, SIG_IGN);
 		printf("%s\n", arg);
