@@ -164,11 +164,11 @@ static void reading_never_blocks_and_trusts_no_length(void **state)
 	close(pair[0]);
 }
 
-/* Stage 2 whose starter died before "go" ends by itself and reports nothing. */
+/* Stage 2 whose starter died before "go" says so, once, and ends by itself. */
 static void program_does_not_outlive_its_starter(void **state)
 {
 	int go[2], report[2], status;
-	char byte;
+	struct start_report r;
 	pid_t pid;
 
 	(void)state;
@@ -189,7 +189,11 @@ static void program_does_not_outlive_its_starter(void **state)
 	close(go[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), START_EXIT_OURS);
-	assert_int_equal(read(report[0], &byte, 1), 0);
+	assert_int_equal(read(report[0], &r, sizeof(r)), sizeof(r));
+	assert_int_equal(r.kind, START_FAILED);
+	assert_int_equal(r.exit_status, START_EXIT_OURS);
+	assert_string_equal(r.step, "starter");
+	assert_int_equal(read(report[0], &r, sizeof(r)), 0);
 	close(report[0]);
 }
 
