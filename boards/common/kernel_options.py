@@ -12,6 +12,7 @@ OPTIONS = [
     ("PROC_FS", NEEDED, "units' mounts, descriptors and limits are reached through /proc"),
     ("SYSFS", NEEDED, "disks and network cards are found in /sys"),
     ("BINFMT_ELF", NEEDED, "programs"),
+    ("ARM_THUMB" + ONE_OF + "64BIT", NEEDED, "on armv7 coracle's programs, and most others, are Thumb-2"),
     ("MULTIUSER", NEEDED, "units and jails have user ids of their own"),
     ("FUTEX", NEEDED, "the C library's locks"),
     ("EPOLL", WANTED, "event loops of most programs in units"),

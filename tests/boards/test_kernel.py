@@ -34,7 +34,7 @@ def test_a_boards_fragment_asks_for_it(name):
     """What the fragments do not say themselves is on wherever this can be switched off only by an expert, or it is selected."""
     asked = linux.fragment(name)
     text = "\n".join("%s=%s" % pair for pair in asked.items())
-    always = {"COMPAT_32BIT_TIME|64BIT"}
+    always = {"COMPAT_32BIT_TIME|64BIT"} | (set() if pack.settings(name)["TARGET"] == "armv7" else {"ARM_THUMB|64BIT"})
     for level in (kernel_options.NEEDED, kernel_options.WANTED):
         assert {m.partition(":")[0] for m in kernel_options.missing(text, level)} <= always
     assert asked["CONFIG_STACKPROTECTOR_STRONG"] == "y"
