@@ -8,13 +8,18 @@ static long long now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* One that has become a program of the container is no secret. */
+/*
+ * One that has become a program of the container is no secret. Nor is one that ends (ENOENT): it has no memory any more that could forbid a
+ * look, but still has its directories for a moment. One that must not be looked into says EACCES.
+ */
 static bool is_probe(int pid)
 {
 	char path[64], to[256] = "";
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
-	return readlink(path, to, sizeof(to) - 1) > 0 && !strcmp(to, "/probe");
+	if (readlink(path, to, sizeof(to) - 1) < 0)
+		return errno == ENOENT || errno == ESRCH;
+	return !strcmp(to, "/probe");
 }
 
 /* What can be had of other processes, for MS or until the last of them has been gone for half a second. */
