@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,9 +13,17 @@
 
 enum { DRAW_MS = 200, LINE_MS = 5000, BAR = 24 };
 
+/* What goes to a terminal that says so, is read as from a file: nothing is drawn over. */
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && !strcmp(term, "dumb");
+}
+
 void progress_init(struct progress *p, int result_fd, bool is_json)
 {
-	*p = (struct progress){ .result_fd = result_fd, .is_terminal = isatty(2), .is_json = is_json, .mark_ms = link_now_ms() };
+	*p = (struct progress){ .result_fd = result_fd, .is_terminal = isatty(2) && !is_dumb(), .is_json = is_json, .mark_ms = link_now_ms() };
 }
 
 /* A JSON string; what is not printable ASCII becomes \u00XX. */
@@ -47,9 +56,9 @@ static void event(const char *what, const char *const members[][2], size_t count
 
 static void clear_bar(struct progress *p)
 {
-	if (p->has_bar)
-		fputs("\r\033[K", stderr);
-	p->has_bar = false;
+	if (p->drawn > 0)
+		fprintf(stderr, "\r%*s\r", p->drawn, "");
+	p->drawn = 0;
 }
 
 void progress_say(void *to, const char *line)
@@ -73,10 +82,10 @@ static void draw(struct progress *p)
 	for (unsigned i = 0; i < BAR; i++)
 		bar[i] = i < part ? '#' : '.';
 	bar[BAR] = '\0';
-	fprintf(stderr, "\r\033[K[%s] %3u%%  layer %zu of %zu  %.1f of %.1f MiB  %.1f MiB/s  %" PRIu64 ":%02u left", bar,
+	clear_bar(p);
+	p->drawn = fprintf(stderr, "[%s] %3u%%  layer %zu of %zu  %.1f of %.1f MiB  %.1f MiB/s  %" PRIu64 ":%02u left", bar,
 		p->total ? (unsigned)(p->done * 100 / p->total) : 100, p->layer, p->layers, (double)p->done / 1048576, (double)p->total / 1048576,
 		(double)p->rate / 1048576, left_s / 60, (unsigned)(left_s % 60));
-	p->has_bar = true;
 }
 
 void progress_add(struct progress *p, size_t len, bool is_kept)

@@ -21,7 +21,7 @@ struct progress {
 	uint64_t rate;			/* bytes a second, smoothed */
 	uint64_t mark;			/* DONE when the rate was worked out last */
 	int64_t mark_ms, shown_ms;
-	bool has_bar;
+	int drawn;			/* columns of the bar that stands there */
 };
 
 void progress_init(struct progress *p, int result_fd, bool is_json);

@@ -101,20 +101,26 @@ static void take_network(const struct line *l)
 	}
 }
 
-static void take_console(const struct line *l, const char *value)
+static void take_console(const struct line *l, char *value)
 {
 	struct board_conf *c = l->conf;
+	char *word = strchr(value, ' ');
+	bool is_plain = word && !strcmp(word, " plain");
 
+	if (is_plain)
+		*word = '\0';
 	c->is_console_set = true;
 	if (!strcmp(value, "none"))
 		return;
 	if (c->console_len == BOARD_CONF_CONSOLES)
 		complain(c, l->number, "console: at most %d of them", BOARD_CONF_CONSOLES);
-	else if (strlen(value) >= sizeof(c->console[0]) || !*value)
-		complain(c, l->number, "console: a device like /dev/ttyS0, - or none");
-	else
+	else if (strlen(value) >= sizeof(c->console[0]) || !*value || (word && !is_plain))
+		complain(c, l->number, "console: a device like /dev/ttyS0, and `plain` where it can be; - or none");
+	else {
+		c->is_plain[c->console_len] = is_plain;
 		snprintf(c->console[c->console_len++], sizeof(c->console[0]), "%s%s",
 			value[0] == '/' || !strcmp(value, "-") ? "" : "/dev/", value);
+	}
 }
 
 static void take_bool(const struct line *l, const char *what, bool *out, const char *in)

@@ -36,6 +36,7 @@ struct board_conf {
 	unsigned metrics_port;		/* of 127.0.0.1; 0: none */
 	bool is_console_set;		/* console= was given, so an empty list means none */
 	char console[BOARD_CONF_CONSOLES][48];	/* "-": the descriptors that PID 1 was started with */
+	bool is_plain[BOARD_CONF_CONSOLES];	/* nothing is drawn over what stands there */
 	unsigned console_len;
 	char error[BOARD_CONF_ERRORS][128];	/* "board.conf:3: ..." */
 	unsigned errors;		/* may be more than are kept */

@@ -178,6 +178,8 @@ static int take_args(struct client_args *a, int argc, char **argv)
 			a->follows = true;
 		else if (!strcmp(s, "--kernel"))
 			a->is_kernel = true;
+		else if (!strcmp(s, "--plain"))
+			client_is_plain = true;
 		else if (!strcmp(s, "--saved"))
 			a->is_saved = true;
 		else if (!strcmp(s, "--since") && i + 1 < argc)

@@ -83,6 +83,10 @@ bool client_net_line(char *out, size_t size);
 void client_update_lines(const struct status *s, const struct status_unit *u, int width, bool with_history);
 void client_update_json(const struct status *s, const struct status_unit *u);
 
+/* Is stdout a terminal where what was drawn may be drawn over? Not with TERM=dumb, nor with --plain, which sets the variable. */
+extern bool client_is_plain;
+bool client_is_screen(void);
+
 /* S as a JSON string on stdout. */
 void json_text(const char *s);
 

@@ -15,7 +15,8 @@ static const struct word words[] = {
 	{ "status", "[NAME]", "what the board and its units are doing", false, true, "With a name: state, image, key, health, restarts and "
 		"their reasons, cpu, memory, processes." },
 	{ "ps", "[-n N]", "the processes of all units; N of each, not 10", false, false, NULL },
-	{ "top", "", "cpu, memory and processes of the units, every 2 s", false, false, "Ctrl-C ends it. Not on a terminal: once." },
+	{ "top", "", "cpu, memory and processes of the units, every 2 s", false, false, "Ctrl-C ends it. Not on a terminal: once. --plain: each table "
+		"below the one before." },
 	{ "logs", "NAME [-n N] [-f] [--since T] [--saved]", "what a unit printed", false, true,
 		"-n N: the last lines. -f: goes on. --since T: 90s, 5m, 2h, 1d ago, or a time like 2026-11-24T10:00. --saved: from the disk, earlier "
 		"runs too." },

@@ -163,7 +163,7 @@ static uint64_t cpu_us(const struct status_unit *u)
 int client_show_top(const struct client_args *a)
 {
 	static uint64_t before[CONFIG_UNITS_MAX];
-	bool is_terminal = isatty(1) && !a->is_json;
+	bool is_terminal = isatty(1) && !a->is_json, is_screen = client_is_screen();
 	uint64_t then = text_now_ms();
 	const struct status *s = client_status(a);
 
@@ -178,7 +178,7 @@ int client_show_top(const struct client_args *a)
 		s = client_status(a);
 		now = text_now_ms();
 		if (is_terminal)
-			printf("\033[H\033[J");
+			printf("%s", is_screen ? "\033[H\033[J" : "\n");
 		printf("%-20s %-10s %6s %9s %6s %8s\n", "UNIT", "STATE", "CPU%", "MEMORY", "PIDS", "RESTARTS");
 		for (uint32_t i = 0; s && i < s->count; i++) {
 			const struct status_unit *u = &s->unit[i];

@@ -16,6 +16,8 @@
 
 enum { LOOK_US = 200000, HISTORY_MAX = 128 * 1024 };
 
+static int drawn;	/* columns of a line that has no end yet */
+
 static const struct status_unit *find(const struct status *s, const char *name)
 {
 	if (s && !strcmp(name, UNIT_RELEASE_NAME))
@@ -38,6 +40,14 @@ static void bytes_text(const struct status_update *x, char *out, size_t size)
 	snprintf(out, size, "%s of %s (%u%%), %s/s", done, total, (unsigned)(x->bytes_done * 100 / x->bytes_total), rate);
 }
 
+/* Takes away the line that is drawn in place. */
+static void wipe(void)
+{
+	if (drawn > 0)
+		printf("\r%*s\r", drawn, "");
+	drawn = 0;
+}
+
 /* One line a state, and on a terminal the bytes of a download in place. */
 static void show_progress(const struct status_unit *u, uint32_t *shown)
 {
@@ -46,13 +56,16 @@ static void show_progress(const struct status_unit *u, uint32_t *shown)
 
 	if (x->state == UPDATE_DOWNLOADING && x->bytes_total) {
 		bytes_text(x, text, sizeof(text));
-		if (isatty(1))
-			printf("\r\033[K%s: downloading %s", u->name, text);
-		else if (*shown != x->state + UPDATE_STATES)
+		if (client_is_screen()) {
+			wipe();
+			drawn = printf("%s: downloading %s", u->name, text);
+		} else if (*shown != x->state + UPDATE_STATES) {
 			printf("%s: downloading %s\n", u->name, text);
+		}
 		*shown = x->state + UPDATE_STATES;
 	} else if (x->state != *shown && x->state != UPDATE_IDLE) {
-		printf("%s%s: %s%s%s\n", isatty(1) ? "\r\033[K" : "", u->name, update_state_name(x->state), x->digest[0] ? " " : "", x->digest);
+		wipe();
+		printf("%s: %s%s%s\n", u->name, update_state_name(x->state), x->digest[0] ? " " : "", x->digest);
 		*shown = x->state;
 	}
 	fflush(stdout);
@@ -69,7 +82,8 @@ static int follow(const struct client_args *a, uint32_t before)
 		if (!u)
 			return 1;
 		if (x->ended != before) {
-			printf("%s%s: %s%s%s\n", isatty(1) ? "\r\033[K" : "", u->name, x->end == STATUS_UPDATE_NONE ? "nothing to do" :
+			wipe();
+			printf("%s: %s%s%s\n", u->name, x->end == STATUS_UPDATE_NONE ? "nothing to do" :
 				status_update_end_name(x->end), x->why[0] ? ": " : "", x->why);
 			return x->end == STATUS_UPDATE_FAILED;
 		}

@@ -2,6 +2,7 @@
 /* Long texts for people: broken at blanks where the output is a terminal, as they are where a program reads them. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -10,6 +11,15 @@
 #include "health.h"
 
 enum { COLUMNS = 80, COLUMNS_MIN = 40, COLUMNS_MAX = 250 };
+
+bool client_is_plain;
+
+bool client_is_screen(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(1) && !client_is_plain && !(term && !strcmp(term, "dumb"));
+}
 
 /* A serial line says nothing of its width, or nonsense. */
 static int columns(void)

@@ -65,26 +65,37 @@ static size_t columns(void)
 	return w.ws_col;
 }
 
-/* A byte appended at the end is echoed alone; any other change draws the line again: the part of it around the cursor that fits. */
+/* Columns behind the prompt that hold something of ours. */
+static size_t drawn;
+
+static void put_times(char c, size_t count)
+{
+	while (count--)
+		put(&c, 1);
+}
+
+/*
+ * A byte appended at the end is echoed alone; any other change draws the line again: the part of it around the cursor that fits. With carriage
+ * return, blanks and backspace, which every terminal has; escape sequences, not all, and noise makes other ones of them.
+ */
 static void redraw(const struct console_line *l, size_t old_len, size_t old_cursor, bool is_whole)
 {
-	size_t room = columns() - sizeof(PROMPT), from = l->cursor < room ? 0 : l->cursor - room + 1, len;
-	char back[16];
+	size_t room = columns() - sizeof(PROMPT), from = l->cursor < room ? 0 : l->cursor - room + 1, len, end;
 
 	if (!is_whole && l->len == old_len + 1 && l->cursor == l->len && old_cursor == old_len && l->len < room) {
 		put(l->text + l->len - 1, 1);
+		drawn = l->len;
 		return;
 	}
 	if (!is_whole && l->len == old_len && l->cursor == old_cursor)
 		return;
 	len = l->len - from < room ? l->len - from : room;
+	end = len < drawn ? drawn < room ? drawn : room : len;
 	put_text("\r" PROMPT);
 	put(l->text + from, len);
-	put_text("\033[K");
-	if (l->cursor < from + len) {
-		snprintf(back, sizeof(back), "\033[%zuD", from + len - l->cursor);
-		put_text(back);
-	}
+	put_times(' ', end - len);
+	put_times('\b', from + end - l->cursor);
+	drawn = len;
 }
 
 static volatile sig_atomic_t is_told_to_end;
@@ -162,6 +173,7 @@ static void complete(struct console_line *l, const char *socket)
 		put_text("\n");
 		put_text(list);
 		put_text("\n");
+		drawn = 0;
 	}
 }
 
@@ -171,13 +183,17 @@ static enum console_key read_line(struct console_line *l, struct console_history
 
 	*l = (struct console_line){ .was_cr = was_cr, .history = history };
 	put_text(PROMPT);
+	drawn = 0;
 	for (;;) {
 		size_t old_len = l->len, old_cursor = l->cursor;
 		int c = next_byte();
 		enum console_key k;
 
 		if (c == OFFERED) {
-			put_text("\r\033[K");
+			put_text("\r");
+			put_times(' ', sizeof(PROMPT) - 1 + drawn);
+			put_text("\r");
+			drawn = 0;
 			client_show_offers();
 			redraw(l, 0, 0, true);
 			continue;

@@ -71,9 +71,10 @@ static int run_attendant(const struct pid1 *p)
 }
 
 /* Makes DEV the controlling terminal and 0, 1, 2; "-" keeps what PID 1 was started with. */
-static int run_console(const struct pid1 *p, const char *dev)
+static int run_console(const struct pid1 *p, unsigned line)
 {
-	char *argv[] = { "coracle-bundle", "client", "console", (char *)p->etc_dir, NULL };
+	char *argv[] = { "coracle-bundle", "client", "console", (char *)p->etc_dir, p->conf.is_plain[line] ? "--plain" : NULL, NULL };
+	const char *dev = p->conf.console[line];
 	char path[192];
 	int fd = 0;
 
@@ -127,7 +128,7 @@ static int helper_child(void *arg)
 		return run_metrics(c->pid1);
 	if (c->which == HELPER_ATTEND)
 		return run_attendant(c->pid1);
-	return run_console(c->pid1, c->pid1->conf.console[c->which - HELPER_CONSOLE]);
+	return run_console(c->pid1, c->which - HELPER_CONSOLE);
 }
 
 static void start(struct pid1 *p, unsigned which, uint64_t now_ms)

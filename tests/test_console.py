@@ -2,9 +2,11 @@
 """The prompt and the client, in PID 1 in namespaces on this host: help, history, completion, the page of a unit, top, events, metrics, the
 passphrase, factory reset, and what a bad line or a lying terminal can do."""
 import errno
+import io
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -29,7 +31,7 @@ def prompt(board):
     started = []
 
     def go(size=(24, 80), **conf):
-        board.unit("hello", "say", "hi there")
+        board.unit("hello", "say", "hi there", confirm_ms=300, timeout_stop_ms=200)
         board.unit("help-desk", "say", "x")
         board.write_units()
         board.conf(data_dir=str(board.data), hostname="bench", **conf)
@@ -102,6 +104,105 @@ def test_reasons_are_broken_at_blanks_on_a_terminal_alone(prompt, board):
         assert [l for l in lines if len(l) > 80 and "digest" not in l and "registry.test" not in l] == [], said
         assert reason in " ".join(said.split()) and reason in board.coracle(*command.split()).stdout
     board.pid = None
+
+
+class Dumb:
+    """A terminal that knows carriage return, line feed, backspace and bell, and nothing else: the lines that it shows."""
+
+    def __init__(self):
+        self.lines, self.at = [""], 0
+
+    def write(self, text):
+        for c in text:
+            if c == "\n":
+                self.lines.append(" " * self.at)
+            elif c == "\r":
+                self.at = 0
+            elif c == "\b":
+                assert self.at, "backspace at the edge"
+                self.at -= 1
+            elif c != "\a":
+                assert " " <= c <= "~", repr(c)
+                line = self.lines[-1].ljust(self.at)
+                self.lines[-1] = line[:self.at] + c + line[self.at + 1:]
+                self.at += 1
+
+    def flush(self):
+        pass
+
+
+def test_no_colour_and_no_escapes(prompt, board):
+    """Whatever is asked, and the line editor, on a line that was said to be plain; elsewhere nothing more than what `top` clears the screen with."""
+    board.say("pull.hello", "slow 700")
+    seen = io.StringIO()
+    for console in ("- plain", "-"):
+        c = prompt(console=console)
+        c.logfile_read, c.delaybeforesend = seen, None
+        for command in ("help", "help top", "status", "status hello", "ps", "logs hello", "log -n 50", "images", "net", "version", "metrics", "help nothing",
+                        "update hello", "status nothing"):
+            ask(c, command, 30)
+        c.send("top\r")
+        for _ in range(2 if "plain" in console else 1):
+            c.expect_exact("UNIT ")
+            c.expect_exact("hello ")
+        c.send("\003")
+        c.expect_exact(PROMPT)
+        c.send("hatus\001s\033[C\010t\005 hellox\033[D\033[3~ there\027\001\005\013\033[A\033[B\r")
+        c.expect_exact("unit      hello")
+        c.expect_exact(PROMPT)
+        said, seen = seen.getvalue(), io.StringIO()
+        for part in ("UNIT ", "hello: downloading ", "# EOF", "no such command", "hi there"):
+            assert part in said, part
+        assert "\x1b[H\x1b[J" in said or console == "- plain"
+        rest = said.replace("\x1b[H\x1b[J", "") if console == "-" else said
+        assert "\x1b" not in rest and "\x9b" not in rest, re.findall(r".{,40}[\x1b\x9b].{,40}", rest)
+        Dumb().write(rest)
+        c.close(force=True)
+
+
+def test_the_line_as_a_terminal_shows_it_that_knows_no_escapes(prompt):
+    """Key by key: the screen has the prompt and the line as it is, the cursor stands where the next key would go."""
+    c = prompt(size=(24, 40))
+    screen = Dumb()
+    c.logfile_read, c.delaybeforesend = screen, None
+    screen.write(PROMPT)
+    room = 40 - len(PROMPT) - 1
+    line, at = "", 0
+    some = random.Random(5)
+    keys = ["x"] * 30 + [some.choice("abc \001\005\010\013\004\025\027") if some.random() < 0.8 else some.choice(("\033[D", "\033[C", "\033[3~", "\033[H", "\033[F")) for _ in range(400)]
+    for key in keys:
+        if key in ("\004", "\033[3~"):
+            if not line:
+                continue
+            line = line[:at] + line[at + 1:]
+        elif key == "\010":
+            line, at = line[:max(at - 1, 0)] + line[at:], max(at - 1, 0)
+        elif key == "\013":
+            line = line[:at]
+        elif key == "\025":
+            line, at = line[at:], 0
+        elif key == "\027":
+            start = len(line[:at].rstrip(" "))
+            start = line.rfind(" ", 0, start) + 1
+            line, at = line[:start] + line[at:], start
+        elif key in ("\001", "\033[H"):
+            at = 0
+        elif key in ("\005", "\033[F"):
+            at = len(line)
+        elif key in ("\033[D", "\033[C"):
+            at = max(at - 1, 0) if key[-1] == "D" else min(at + 1, len(line))
+        else:
+            line, at = line[:at] + key + line[at:], at + 1
+        begin = at - room + 1 if at >= room else 0
+        expected = (PROMPT + line[begin:begin + room]).rstrip(), len(PROMPT) + at - begin
+        c.send(key)
+        end = time.monotonic() + 10
+        while (screen.lines[-1].rstrip(), screen.at) != expected and time.monotonic() < end:
+            try:
+                c.read_nonblocking(4096, 0.05)
+            except pexpect.TIMEOUT:
+                pass
+        assert (screen.lines[-1].rstrip(), screen.at) == expected, (key, line, at)
 
 
 def test_a_long_line_on_a_narrow_screen(prompt):

@@ -32,7 +32,7 @@ static void send_result(uint32_t code, const char *text)
 	struct job_result r = { .magic = JOB_MAGIC, .code = code, .wants_room = (uint32_t)is_full };
 
 	snprintf(r.text, sizeof(r.text), "%s", text);
-	if (code == JOB_DONE && !strcmp(verb, "pull"))
+	if (code == JOB_DONE && (!strcmp(verb, "pull") || !strcmp(verb, "check")))
 		snprintf(r.digest, sizeof(r.digest), "sha256:%064x", 0xabc);
 	if (code == JOB_DONE)
 		snprintf(r.signer, sizeof(r.signer), "/etc/coracle/keys/test.pub");

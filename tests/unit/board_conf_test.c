@@ -51,6 +51,7 @@ static void every_key(void **state)
 	assert_memory_equal(c.dns[1], dns, 4);
 	assert_int_equal(c.console_len, 2);
 	assert_string_equal(c.console[0], "/dev/ttyS0");
+	assert_false(c.is_plain[0]);
 	assert_string_equal(c.console[1], "/dev/ttyAMA0");
 }
 
@@ -65,6 +66,15 @@ static void networks(void **state)
 	board_conf_parse(&c, "network=static eth0 10.0.0.1/8");
 	assert_int_equal(c.net, BOARD_NET_STATIC);
 	assert_false(c.has_gateway);
+	board_conf_parse(&c, "console=ttyS1 plain\nconsole=- plain\nconsole=ttyS2");
+	assert_int_equal(c.errors, 0);
+	assert_int_equal(c.console_len, 3);
+	assert_string_equal(c.console[0], "/dev/ttyS1");
+	assert_string_equal(c.console[1], "-");
+	assert_true(c.is_plain[0] && c.is_plain[1] && !c.is_plain[2]);
+	board_conf_parse(&c, "console=ttyS1 coloured\nconsole=ttyS0");
+	assert_int_equal(c.errors, 1);
+	assert_int_equal(c.console_len, 1);
 	board_conf_parse(&c, "console=none");
 	assert_true(c.is_console_set);
 	assert_int_equal(c.console_len, 0);
