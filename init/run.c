@@ -53,6 +53,7 @@ struct run {
 	bool is_starter_gone, is_program_gone, is_report_over;
 	int pidfd;
 	int failed;			/* exit status of a failed start, or 0 */
+	int64_t deadline_ms;		/* of the start */
 	struct run_tty tty;
 };
 
@@ -219,10 +220,10 @@ static void name_cgroup(struct run *u)
 	snprintf(u->cgroup, sizeof(u->cgroup), "/sys/fs/cgroup/coracle.run.%d", (int)getpid());
 }
 
-static void stop_program(const struct run *u)
+static void signal_program(const struct run *u, int signal)
 {
 	if (u->pidfd >= 0)
-		syscall(SYS_pidfd_send_signal, u->pidfd, SIGKILL, NULL, 0);
+		syscall(SYS_pidfd_send_signal, u->pidfd, signal, NULL, 0);
 }
 
 static void take_report(struct run *u, const struct start_report *r, int pidfd)
@@ -244,7 +245,7 @@ static void take_report(struct run *u, const struct start_report *r, int pidfd)
 	say(u->bundle, text);
 	if (r->kind == START_FAILED && !u->failed) {
 		u->failed = (int)r->exit_status;
-		stop_program(u);
+		signal_program(u, SIGKILL);
 	}
 }
 
@@ -280,6 +281,31 @@ static void reap(struct run *u)
 	}
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* As job control has it: all of the container stands still (without a cgroup its first process, which would not hear SIGTSTP), our terminal is the
+ * shell's again, and then we stop, until a SIGCONT, which is passed on as any signal. */
+static void suspend(struct run *u)
+{
+	int64_t since = now_ms();
+
+	if (u->cgroup[0])
+		cgroup_write(u->cgroup, "cgroup.freeze", "1");
+	signal_program(u, SIGSTOP);
+	run_tty_yield(&u->tty);
+	raise(SIGSTOP);
+	run_tty_take(&u->tty);
+	if (u->cgroup[0])
+		cgroup_write(u->cgroup, "cgroup.freeze", "0");
+	u->deadline_ms += now_ms() - since;
+}
+
 static void take_signals(struct run *u, int signals)
 {
 	struct signalfd_siginfo i;
@@ -287,8 +313,10 @@ static void take_signals(struct run *u, int signals)
 	while (read(signals, &i, sizeof(i)) == (ssize_t)sizeof(i))
 		if (i.ssi_signo == SIGWINCH && u->tty.master >= 0)
 			run_tty_resize(&u->tty);
-		else if (i.ssi_signo != SIGCHLD && u->pidfd >= 0)
-			syscall(SYS_pidfd_send_signal, u->pidfd, (int)i.ssi_signo, NULL, 0);
+		else if (i.ssi_signo == SIGTSTP)
+			suspend(u);
+		else if (i.ssi_signo != SIGCHLD)
+			signal_program(u, (int)i.ssi_signo);
 }
 
 static bool is_over(const struct run *u)
@@ -298,33 +326,24 @@ static bool is_over(const struct run *u)
 	return u->is_starter_gone && u->is_report_over;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void expire(struct run *u)
 {
 	say(u->bundle, "the start took longer than its deadline: killed");
 	u->failed = START_EXIT_OURS;
 	if (u->starter)
 		kill(u->starter, SIGKILL);
-	stop_program(u);
+	signal_program(u, SIGKILL);
 }
 
 static void supervise(struct run *u, int report_fd, int signals)
 {
-	int64_t deadline = now_ms() + CONFIG_START_DEADLINE_S * 1000;
-
+	u->deadline_ms = now_ms() + CONFIG_START_DEADLINE_S * 1000;
 	while (!is_over(u)) {
 		struct pollfd p[2 + RUN_TTY_POLLS] = {
 			{ .fd = signals, .events = POLLIN },
 			{ .fd = u->is_report_over ? -1 : report_fd, .events = POLLIN },
 		};
-		int64_t left = deadline - now_ms();
+		int64_t left = u->deadline_ms - now_ms();
 		bool is_starting = !u->is_report_over && !u->failed;
 
 		if (is_starting && left <= 0)
@@ -356,7 +375,7 @@ static int exit_status(const struct run *u)
 
 int run_signals(void)
 {
-	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGTSTP, SIGTTIN, SIGTTOU };
+	static const int own[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT, SIGTTIN, SIGTTOU };
 	sigset_t set;
 
 	sigfillset(&set);

@@ -8,8 +8,8 @@
 /* ARGV[0] is "run". Returns the exit status: the program's, 128 + signal, 125 ours, 126 not executable, 127 not found, 2 usage. */
 int run_main(int argc, char **argv);
 
-/* For `coracle exec`. Every signal that asks something of the program is blocked from now on and comes by this descriptor; job control and
- * faults stay ours. */
+/* For `coracle exec`. Every signal that asks something of the program is blocked from now on and comes by this descriptor; faults, and
+ * reaching for a terminal that is not ours now, stay ours. */
 int run_signals(void);
 
 /* Attends the child PID, which reports as start.h has it (but for CREATED), until it ends: signals, its terminal, complaints that begin

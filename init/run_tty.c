@@ -16,18 +16,31 @@ void run_tty_resize(const struct run_tty *t)
 		ioctl(t->master, TIOCSWINSZ, &size);
 }
 
+void run_tty_take(struct run_tty *t)
+{
+	struct termios raw = t->before;
+
+	if (!t->has_before)
+		return;
+	run_tty_resize(t);
+	cfmakeraw(&raw);
+	tcsetattr(0, TCSANOW, &raw);
+}
+
+void run_tty_yield(const struct run_tty *t)
+{
+	if (t->has_before)
+		tcsetattr(0, TCSANOW, &t->before);
+}
+
 void run_tty_begin(struct run_tty *t, int master)
 {
-	struct termios raw;
-
 	t->master = master;
 	fcntl(master, F_SETFL, fcntl(master, F_GETFL) | O_NONBLOCK);
 	if (tcgetattr(0, &t->before) < 0)
 		return;
-	run_tty_resize(t);
-	raw = t->before;
-	cfmakeraw(&raw);
-	t->is_raw = tcsetattr(0, TCSANOW, &raw) == 0;
+	t->has_before = true;
+	run_tty_take(t);
 }
 
 void run_tty_wait(const struct run_tty *t, struct pollfd p[RUN_TTY_POLLS])
@@ -109,7 +122,7 @@ void run_tty_end(struct run_tty *t)
 				break;
 		}
 	} while (t->from_len == 0 && take_output(t));
-	if (t->is_raw)
+	if (t->has_before)
 		tcsetattr(0, TCSADRAIN, &t->before);
 	if (t->master >= 0)
 		close(t->master);

@@ -13,7 +13,7 @@ enum { RUN_TTY_POLLS = 3 };
 
 struct run_tty {
 	int master;			/* or -1: no terminal */
-	bool is_raw, is_input_over;
+	bool has_before, is_input_over;
 	struct termios before;		/* of our own terminal */
 	char to[1024], from[4096];	/* read and not yet written */
 	size_t to_len, from_len;
@@ -23,6 +23,10 @@ struct run_tty {
 void run_tty_begin(struct run_tty *t, int master);
 /* Output to the last byte, our own terminal as it was. */
 void run_tty_end(struct run_tty *t);
+
+/* Our own terminal as it was, while we are stopped; and raw again, at its size by now. */
+void run_tty_yield(const struct run_tty *t);
+void run_tty_take(struct run_tty *t);
 
 /* What poll(2) is to wait for, into P; then what came of it. */
 void run_tty_wait(const struct run_tty *t, struct pollfd p[RUN_TTY_POLLS]);

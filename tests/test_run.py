@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """coracle-init run BUNDLE: exit statuses, signals, records that don't fit, layers, what is left behind."""
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -156,6 +158,29 @@ def test_signals_are_passed_on(kit, sig):
     out, _ = p.communicate(timeout=10)
     assert out == "got it\n"
     assert p.returncode == 40 + sig
+
+
+TICKS = ["sleep", 20, "echo", "tick"] * 50 + ["exit", 7]
+
+
+def test_stopped_and_continued(kit):
+    """SIGTSTP, as Ctrl-Z sends it: the program stands still, then the runner, as a shell waits for; SIGCONT: both go on, nothing is lost."""
+    b = kit.bundle()
+    kit.write_record(b, kit.config(*TICKS))
+    p = start(b)
+    for _ in range(2):
+        assert p.stdout.readline() == "tick\n"
+        p.send_signal(signal.SIGTSTP)
+        bundle_kit.wait_stopped(p.pid)
+        waiting = struct.Struct("i")
+        count = lambda: waiting.unpack(fcntl.ioctl(p.stdout, termios.FIONREAD, waiting.pack(0)))[0]
+        time.sleep(0.05)                                    # the program's own stop is under way
+        before = count()
+        time.sleep(0.3)
+        assert count() == before
+        p.send_signal(signal.SIGCONT)
+    out, err = p.communicate(timeout=20)
+    assert out.count("tick\n") == 48 and p.returncode == 7, (out, err)
 
 
 def children_named(name):
@@ -545,6 +570,16 @@ def test_cgroup_is_its_own_view_and_gone_afterwards(kit):
     assert "mkdir /sys/fs/cgroup/sub!EROFS" in p.stdout
     assert " /sys/fs/cgroup ro," in p.stdout and "- cgroup2 " in p.stdout
     assert p.stdout.endswith("end /proc/self/mountinfo\nleft above\n")
+
+
+def test_all_of_the_group_is_stopped_and_continued(kit):
+    b = kit.bundle()
+    kit.write_record(b, kit.config(*TICKS))
+    script = ('umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup || exit 99; "$0" run "$1" & p=$!; g=/sys/fs/cgroup/coracle.run.$p/cgroup.events; '
+              'sleep 0.3; kill -TSTP $p; sleep 0.2; cat $g; kill -CONT $p; sleep 0.2; cat $g; wait $p')
+    p = subprocess.run(["unshare", "-m", "sh", "-c", script, bundle_kit.INIT, b], capture_output=True, text=True, timeout=30)
+    assert p.returncode == 7 and p.stdout.count("tick\n") == 50, p
+    assert re.findall("frozen ([01])", p.stdout) == ["1", "0"], p.stdout
 
 
 def test_writable_cgroup_with_groups_inside_is_removed_too(kit):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """process.terminal: a pty of the container's own, the caller's terminal on the other side of it."""
-import json, os, signal, subprocess
+import json, os, signal, subprocess, termios, time
 import pexpect, pytest
 
 import bundle_kit
@@ -104,6 +104,31 @@ def test_our_terminal_is_as_before(kit):
     t.expect(pexpect.EOF)
     t.close()
     assert (kit.base / "before").read_text() == (kit.base / "after").read_text()
+
+
+def test_our_terminal_is_as_before_while_we_are_stopped(kit):
+    """A shell that stops us reads its next command from a terminal that is as it was; continued, it is ours again, at the size it has by now."""
+    t = spawn(make(kit, "lines", ".", "exit", 0), 30, 100)
+    modes = lambda: termios.tcgetattr(t.child_fd)[:4]
+    before = modes()
+    t.sendline("hello")
+    t.expect_exact("line 'hello' at 30x100")
+    raw = modes()
+    assert raw != before
+    t.kill(signal.SIGTSTP)
+    bundle_kit.wait_stopped(t.pid)
+    assert modes() == before
+    t.setwinsize(50, 132)
+    t.kill(signal.SIGCONT)
+    while modes() != raw:
+        time.sleep(0.01)
+    t.sendline("again")
+    t.expect_exact("line 'again' at 50x132")
+    t.sendline("quit")
+    t.expect_exact("over")
+    t.expect(pexpect.EOF)
+    t.close()
+    assert t.exitstatus == 0
 
 
 @pytest.mark.parametrize("where", ["pts", "console", "pts/0", "ptmx"])

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 import record_writer
 
@@ -106,6 +107,18 @@ class Kit:
         """Runs the probe with ARGS in the default bundle."""
         b = bundle or self.bundle()
         return self.run(b, self.config(*args, **process))
+
+
+def wait_stopped(pid, timeout=10):
+    """Until the child PID stands still."""
+    end = time.monotonic() + timeout
+    while True:
+        found, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+        if found:
+            assert os.WIFSTOPPED(status), status
+            return
+        assert time.monotonic() < end, "goes on"
+        time.sleep(0.01)
 
 
 def scratch():
