@@ -513,6 +513,30 @@ def test_a_low_limit_of_files_is_no_failed_start(board):
     assert len(os.listdir(f"/proc/{board.pid}/fd")) > 200
 
 
+def test_what_pid_1_holds_is_closed_to_root_without_ptrace(board):
+    """PID 1, and what of it only forks, is not dumpable: another process of uid 0 that lacks nothing but CAP_SYS_PTRACE, which PID 1 here lacks too, may
+    look into a program of a unit and not into them; nor after a re-exec."""
+    without = ["setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace"]
+
+    def look(pid, what):
+        return subprocess.run([*without, *what.split(), f"/proc/{pid}/" + {"readlink": "exe", "head": "io", "stat": "ns/mnt"}[what.split()[0]]],
+                              capture_output=True, text=True)
+    ways = "readlink", "head -c1", "stat -L"           # /proc/PID/mem and environ ask for the same, but other modules and capabilities have a say there
+    board.unit("hello", "say", "hi")
+    board.start(*without)
+    board.wait_state("hello", "running")
+    for _ in range(2):
+        board.wait(lambda: {"logger", "saver"} <= {board.comm(c) for c in board.children()}, "helpers")
+        of = {board.comm(c): c for c in board.children()}
+        for what in ways:
+            assert look(of["guest"], what).stdout, what
+            for pid in (board.pid, of["logger"], of["saver"]):
+                p = look(pid, what)
+                assert p.returncode == 1 and not p.stdout, (board.comm(pid), what, p)
+        board.coracle("reexec")
+        board.wait(lambda: "goes on from the one before" in board.log(), "reexec")
+
+
 def test_descriptors_do_not_leak(board):
     board.unit("bad", "exit", 3, restart_max_sec_ms=100)
     board.unit("hello", "say", "x")
