@@ -39,6 +39,12 @@ const char *helper_name(unsigned which)
 		which == HELPER_ATTEND ? "attendant" : which == HELPER_METRICS ? "metrics" : "console";
 }
 
+/* Programs wait for the logger once their pipes are full. */
+static unsigned cap_ms(unsigned which)
+{
+	return which == HELPER_LOGGER ? LOGGER_CAP_MS : AGAIN_CAP_MS;
+}
+
 static int run_dhcpcd(const struct pid1 *p)
 {
 	char path[192], script[192], conf[192];
@@ -157,10 +163,12 @@ static void start(struct pid1 *p, unsigned which, uint64_t now_ms)
 		close(err);
 	h->since_ms = now_ms;
 	if (h->pid < 0) {
-		plog("%s: not started: %s", helper_name(which), strerror((int)-h->pid));
+		if (!h->is_kept_out)
+			plog("%s: not started: %s", helper_name(which), strerror((int)-h->pid));
 		h->pid = 0;
-		h->due_ms = now_ms + AGAIN_CAP_MS;
+		h->due_ms = now_ms + cap_ms(which);
 	}
+	h->is_kept_out = !h->pid;
 }
 
 uint64_t helper_scan(struct pid1 *p, uint64_t now_ms)
@@ -192,9 +200,7 @@ bool helper_reaped(struct pid1 *p, pid_t pid, int status)
 			continue;
 		h->pid = 0;
 		h->fails = is_short ? h->fails + 1 : 0;
-		/* Programs wait for the logger once their pipes are full. */
-		h->due_ms = p->now_ms + unit_backoff_ms(AGAIN_FIRST_MS, i == HELPER_LOGGER ? LOGGER_CAP_MS : AGAIN_CAP_MS,
-			h->fails - is_short);
+		h->due_ms = p->now_ms + unit_backoff_ms(AGAIN_FIRST_MS, cap_ms(i), h->fails - is_short);
 		if (h->is_replaced) {
 			h->fails = 0;
 			h->due_ms = p->now_ms;

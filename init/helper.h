@@ -20,6 +20,7 @@ enum { HELPER_LOGGER, HELPER_SAVER, HELPER_DHCPCD, HELPER_ATTEND, HELPER_METRICS
 struct helper {
 	bool is_wanted;
 	bool is_replaced;		/* told to end, so that a new one takes over at once */
+	bool is_kept_out;		/* no process for it; said once */
 	pid_t pid;
 	unsigned fails;			/* short lives in a row */
 	uint64_t since_ms, due_ms;

@@ -78,6 +78,18 @@ static uint64_t deadline_of(enum job_kind kind)
 	}
 }
 
+/* The reason of a unit that waits for this job, else a line of the log. */
+static void not_started(struct pid1 *p, enum job_kind kind, int unit, int err)
+{
+	char text[96];
+
+	snprintf(text, sizeof(text), "%s: not started: %s", job_kind_name(kind), strerror(err));
+	if (kind == JOB_PULL || kind == JOB_PREPARE || kind == JOB_NETWORKS)
+		sup_say(p, (unsigned)unit, text);
+	else
+		plog("%s", text);
+}
+
 /* A place with its pipes and, where asked, a memfd; NULL where there is none. */
 static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_memfd, int ends[2])
 {
@@ -93,7 +105,7 @@ static struct job *place(struct pid1 *p, enum job_kind kind, int unit, bool has_
 	j->memfd = j->err.fd = -1;
 	if (pipe2(result, O_CLOEXEC) < 0 || (err = lines_open(&j->err)) < 0 ||
 	    (has_memfd && (j->memfd = memfd_create("coracle-job", MFD_CLOEXEC | MFD_ALLOW_SEALING)) < 0)) {
-		plog("%s: not started: %s", job_kind_name(kind), strerror(errno));
+		not_started(p, kind, unit, errno);
 		close_fd(&result[0]);
 		close_fd(&result[1]);
 		close_fd(&err);
@@ -139,7 +151,7 @@ static bool run(struct pid1 *p, enum job_kind kind, int unit, bool has_memfd, bo
 	close(ends[0]);
 	close(ends[1]);
 	if (pid < 0) {
-		plog("%s: not started: %s", job_kind_name(kind), strerror((int)-pid));
+		not_started(p, kind, unit, (int)-pid);
 		leave(j);
 		return false;
 	}

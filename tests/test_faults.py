@@ -230,6 +230,64 @@ def test_no_descriptor_left(board):
     board.wait_state("hello", "running", 30)
 
 
+@pytest.fixture
+def crowded(board):
+    """crowded(True): not one more process for PID 1, by the pids controller around it, which counts threads and processes as the kernel's own table
+    does; crowded(False): as many as it likes. What it had started before stands outside."""
+    root = pathlib.Path("/sys/fs/cgroup/pids")
+    if not (root / "cgroup.procs").exists():
+        root = pathlib.Path("/sys/fs/cgroup")
+    group = root / f"coracle-test-{os.getpid()}"
+    group.mkdir()
+    if not (group / "pids.max").exists():
+        group.rmdir()
+        pytest.skip("skip: no pids controller for a group of this test")
+
+    def go(is_full):
+        (group / "pids.max").write_text("1" if is_full else "max")
+        (group / "cgroup.procs").write_text(str(board.pid))
+    yield go
+    board.kill()
+    for _ in range(200):
+        try:
+            group.rmdir()
+            return
+        except OSError:
+            time.sleep(0.02)
+
+
+def test_a_full_process_table(board, crowded):
+    """No process can be made: jobs, programs and helpers are said to be not started, and tried again; with room everything comes up by itself."""
+    board.unit("hello", "say", "hi", timeout_stop_ms=200)
+    board.unit("pulled", "say", "x", current="", is_enabled=0)
+    board.unit("bad", "later", 300, 3, restart_max_sec_ms=200)
+    board.start()
+    board.wait_state("hello", "running")
+    board.wait(lambda: board.status("bad")["restarts"] > 0, "restarts")
+    crowded(True)
+    for words in (("restart", "hello"), ("start", "pulled")):
+        board.coracle(*words)
+    logger = next(c for c in board.children() if board.comm(c) == "logger")
+    os.kill(logger, signal.SIGKILL)
+    reason = "Resource temporarily unavailable"
+    for name, what in (("hello", "prepare: not started"), ("pulled", "pull: not started"), ("bad", "fork")):
+        board.wait(lambda: board.state(name) == "backoff" and board.status(name)["reason"] == f"{what}: {reason}", f"{name} waits for room", 20)
+    board.wait(lambda: f"logger: not started: {reason}" in board.log(), "the logger, too")
+    cpu = lambda: sum(map(int, pathlib.Path(f"/proc/{board.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]))
+    before = board.log(), cpu()
+    time.sleep(2)                                           # it neither spins nor floods its log
+    assert len(board.log().splitlines()) - len(before[0].splitlines()) < 40 and cpu() - before[1] < 20
+    crowded(False)
+    for name in ("hello", "pulled"):
+        board.wait_state(name, "running")
+    restarts = board.status("bad")["restarts"]
+    board.wait(lambda: board.status("bad")["restarts"] > restarts, "restarts again")
+    board.wait(lambda: any(board.comm(c) == "logger" for c in board.children()), "the logger")
+    board.coracle("restart", "hello")
+    board.wait(lambda: board.coracle("logs", "hello").stdout.count(" hi\n") >= 3, "its log goes on")
+    board.wait(lambda: board.zombies() == [], "no zombie")
+
+
 # As process 1 of a container is expected to be (tini's and dumb-init's documentation, in our words)
 
 
