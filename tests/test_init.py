@@ -117,6 +117,16 @@ def test_deaf_program_is_killed_after_its_time(board):
     assert 0.3 < time.monotonic() - before < 5
 
 
+def test_stop_signal_is_what_ends_it(board):
+    """In the board's own pid namespace, where a program without a handler dies of a signal: of any but SIGTERM, which this one ignores."""
+    board.unit("deaf", "deaf", "ready", stop_signal=int(signal.SIGUSR1), timeout_stop_ms=30_000, namespaces=("mount", "ipc", "uts"))
+    board.start()
+    board.wait_state("deaf", "running")
+    board.wait(lambda: "ready" in board.coracle("logs", "deaf").stdout, "SIGTERM ignored")
+    board.coracle("stop", "deaf")
+    board.wait_state("deaf", "inactive", 15)
+
+
 def test_after_orders_and_a_circle_is_broken(board):
     board.unit("second", "say", "2", after=("first",))
     board.unit("first", "say", "1", current="")
