@@ -239,6 +239,28 @@ def test_the_page_of_a_unit(board):
         assert re.search(said, page), (said, page)
 
 
+def test_the_page_of_json_names_every_field(board):
+    """docs/console.md: "status  a b{c d} units[]", each word a field."""
+    def fields(text):
+        found = {}
+        for name, inner in re.findall(r"(\w+)(?:\[\])?(?:\{([^}]*)\})?", text):
+            found[name] = set(inner.replace("[]", "").split())
+        return found
+    page = (init_kit.ROOT / "docs/console.md").read_text()
+    said = {name: fields(" ".join(text.split(";")[0].split())) for name, text in re.findall(r"(?m)^    (status|units\[\]) +((?:.+\n)(?:     +.+\n)*)", page)}
+    board.unit("app", "exit", 3)
+    board.start()
+    board.wait(lambda: board.status("app")["ends"], "an end")
+    status = board.status()
+    for found, name in ((status, "status"), (status["units"][0], "units[]")):
+        without = {"memory", "memory_max"} - set(found)
+        assert set(found) == set(said[name]) - without, (name, set(found) ^ set(said[name]))
+        for key, inner in said[name].items():
+            one = found.get(key)
+            one = one[0] if isinstance(one, list) else one
+            assert not inner or set(one) == inner, (key, one, inner)
+
+
 def test_metrics_are_openmetrics(board):
     board.unit("app", "say", "x")
     board.unit("bad", "exit", 3)
