@@ -28,7 +28,7 @@
 
 #define PROMPT "coracle> "
 
-enum { CTRL_C = 3, OFFERED = -2, OFFERS_LOOK_MS = 1000, READY_WAIT_MS = 5000, GOING_DOWN_S = 60, COLUMNS = 80 };
+enum { CTRL_C = 3, OFFERED = -2, OFFERS_LOOK_MS = 1000, READY_WAIT_MS = 5000, GOING_DOWN_S = 60, LEAVE_AFTER = 2, COLUMNS = 80 };
 
 static void put(const char *s, size_t len)
 {
@@ -228,7 +228,7 @@ static void raw_mode(const struct termios *was)
  * where that HAS_INPUT. */
 static int watch(pid_t pid, bool has_input)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0;
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), status = 0, interrupts = 0;
 	struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = 0, .events = POLLIN } };
 
 	while (waitpid(pid, &status, WNOHANG) == 0) {
@@ -239,14 +239,21 @@ static int watch(pid_t pid, bool has_input)
 			continue;
 		fill_input();
 		if (input.len && memchr(input.at, CTRL_C, input.len)) {
+			int sig = interrupts++ ? SIGKILL : SIGINT;
+
 			input.len = input.pos = 0;
-			kill(-pid, SIGINT);
-			kill(pid, SIGINT);
+			kill(-pid, sig);
+			kill(pid, sig);
+		}
+		if (interrupts > LEAVE_AFTER) {
+			put_text("coracle: it waits in the kernel, as for a disk that does not answer, and is left behind\n");
+			status = -1;
+			break;
 		}
 	}
 	if (pidfd >= 0)
 		close(pidfd);
-	if (WIFSIGNALED(status))
+	if (status != -1 && WIFSIGNALED(status))
 		put_text("^C\n");
 	return status;
 }
@@ -257,6 +264,8 @@ static int run(int argc, char **argv)
 	bool has_input = !strcmp(argv[3], "exec");
 	pid_t pid;
 
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;	/* what was left behind once and came back */
 	fflush(stdout);
 	pid = fork();
 	if (pid < 0) {
