@@ -241,6 +241,8 @@ static int run(const char *command, const struct client_args *a)
 		return client_show_events(a);
 	if (!strcmp(command, "ps"))
 		return client_show_ps(a);
+	if (!strcmp(command, "log") && a->is_kernel && a->since)
+		return complain("the kernel's times are since its start, there is no --since:", "log --kernel");
 	if (!strcmp(command, "log"))
 		return a->is_kernel ? client_show_kernel(a) : client_show_logs(a, true);
 	if (!strcmp(command, "net"))

@@ -28,20 +28,39 @@ static void show(char *record)
 	putchar('\n');
 }
 
+/* How many records there are; the first is the next again. */
+static uint64_t count(int fd)
+{
+	char record[8192];
+	uint64_t n = 0;
+
+	while (read(fd, record, sizeof(record)) > 0 || errno == EPIPE)
+		n++;
+	lseek(fd, 0, SEEK_SET);
+	return n;
+}
+
 int client_show_kernel(const struct client_args *a)
 {
 	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t skip = 0;
 	char record[8192];
 
 	if (fd < 0) {
 		fprintf(stderr, "coracle: log: /dev/kmsg: %s\n", strerror(errno));
 		return 1;
 	}
+	if (a->lines) {
+		skip = count(fd);
+		skip = skip > a->lines ? skip - a->lines : 0;
+	}
 	for (;;) {
 		ssize_t n = read(fd, record, sizeof(record) - 1);
 
-		if (n > 0) {
+		if (n > 0 && skip) {
+			skip--;
+		} else if (n > 0) {
 			record[n] = '\0';
 			show(record);
 		} else if (n < 0 && errno == EPIPE) {

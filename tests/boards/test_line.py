@@ -45,6 +45,10 @@ def test_breaks_are_nothing_to_the_console(boot, tmp_path):
     board.settle()
     status = board.status()
     assert status["up_ms"] > up and board.console.isalive()
+    kernel = board.say("log --kernel").splitlines()
+    assert "Linux version" in kernel[0] and any("coracle-init 0." in line for line in kernel), kernel
+    assert len(kernel) > 20 and len(board.say("log --kernel -n 3").splitlines()) == 3
+    assert "no --since" in board.say("log --kernel --since 5m")
     assert "SysRq" not in board.told() and "sysrq:" not in board.told()
     assert board.poweroff() == 0
 
