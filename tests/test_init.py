@@ -157,6 +157,24 @@ def test_orphans_of_a_program_die_with_it(board):
     assert board.zombies() == []
 
 
+def test_ps_shows_some_of_many(board):
+    for n in range(3):
+        board.unit(f"u{n}", "forks", 13)
+    board.start()
+    for n in range(3):
+        u = board.wait_state(f"u{n}", "running")
+        if not u["cgroup"]:
+            pytest.skip("skip: no cgroup v2 on this host")
+        board.wait(lambda: len((pathlib.Path(u["cgroup"]) / "cgroup.procs").read_text().split()) == 14, "all there")
+    of = lambda n, text: re.findall(rf"(?m)^u{n} +\d+ +0 +\w .*  (?:/guest forks 13|\[guest\])$", text)     # the name where the machine is that slow
+    some, more = board.coracle("ps").stdout, board.coracle("ps", "-n", "12").stdout
+    for n in range(3):
+        assert len(of(n, some)) == 10 and f"u{n}               and 4 more: ps -n N\n" in some, some
+        assert len(of(n, more)) == 12 and f"u{n}               and 2 more: ps -n N\n" in more, more
+    every = json.loads(board.coracle("ps", "--json").stdout)
+    assert [p["unit"] for p in every] == [f"u{n}" for n in range(3) for _ in range(14)] and {p["command"] for p in every} == {"/guest forks 13"}
+
+
 # Jobs that fail
 
 

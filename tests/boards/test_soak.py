@@ -85,8 +85,8 @@ def soak(board, seconds):
     print("soak %d s: rss, data, exact %s kB at first, %s at the end; restarts %s; seconds idle, busy, idle: %s" % (
         seconds, early[0], end[0], {name: u["restarts"] for name, u in units.items()},
         ", ".join("%s %.2f %.2f %.2f" % (c, idle[c], busy[c], after[c]) for c in COMMANDS)))
-    # The second: a wait that does not grow with the load is no ratio. `ps` waits 0.1 s for the command lines of the bomb's processes, which the kernel does
-    # not give out meanwhile, and an idle `ps` takes less than that in all; and one median of five may meet the emulator's own pause.
+    # The second: a wait that does not grow with the load is no ratio. `ps` waits 0.05 s for the command lines of the bomb's processes, which the kernel does
+    # not give out meanwhile, and an idle `ps` takes hardly more than that in all; and one median of five may meet the emulator's own pause.
     for command in COMMANDS:
         assert busy[command] < 3 * max(idle[command], after[command]) + 1, (command, idle, busy, after)
     return early[0], end[0]
