@@ -172,6 +172,15 @@ static void remember(const struct options *o, struct store *store)
 			update_log_add(store, o->name, outcomes[i].outcome, o->digest_text, o->took_ms, o->text, NULL);
 }
 
+/* A release may be ordered from elsewhere than the one in force came from: after a power cut its trial goes on as of what was ordered. */
+static void name_source(const struct options *o, struct slot *s)
+{
+	if (!s->current[0] || strcmp(o->step, "commit") == 0)
+		span_copy(span_str(o->ref), s->ref, sizeof(s->ref));
+	else if (strcmp(o->step, "stage") == 0)
+		span_copy(span_str(strcmp(o->ref, s->ref) == 0 ? "" : o->ref), s->next_ref, sizeof(s->next_ref));
+}
+
 static int change(const struct options *o, struct store *store, uint64_t *floor, struct err *e)
 {
 	struct slots *slots = malloc(sizeof(*slots));
@@ -187,8 +196,8 @@ static int change(const struct options *o, struct store *store, uint64_t *floor,
 		r = err_set(e, -EINVAL, "unit %s: has no image in use: it is pulled at its start, not updated", o->name);
 	if (r >= 0)
 		r = step(o, store, s, e);
-	if (r == SLOT_CHANGED && release_is(o->name) && o->ref && (!s->current[0] || strcmp(o->step, "commit") == 0))
-		span_copy(span_str(o->ref), s->ref, sizeof(s->ref));
+	if (r == SLOT_CHANGED && release_is(o->name) && o->ref)
+		name_source(o, s);
 	if (r == SLOT_CHANGED)
 		r = slots_write(store, slots, e);
 	if (r >= 0) {

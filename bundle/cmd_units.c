@@ -157,12 +157,16 @@ static void provision(struct options *o, struct provision *p, char conf[JOB_TEXT
 	close(p->data);
 }
 
-static int send_table(const struct options *o, const struct unit_table *t, const char *conf)
+/* MISSING: the release that PID 1 asked for is not there whole, and the table without it would end its units. */
+static int send_table(const struct options *o, const struct unit_table *t, const char *conf, int missing)
 {
 	struct job_result r = { .code = JOB_DONE };
-	int e = file_write_all(o->table_fd, t, sizeof(*t));
+	int e = missing < 0 ? missing : file_write_all(o->table_fd, t, sizeof(*t));
 
-	if (e < 0) {
+	if (missing < 0) {
+		r.code = JOB_RETRY;
+		snprintf(r.text, sizeof(r.text), "%s", t->error);
+	} else if (e < 0) {
 		r.code = JOB_RETRY;
 		snprintf(r.text, sizeof(r.text), "units: the table cannot be handed over: %s", strerror(-e));
 	} else {
@@ -195,7 +199,7 @@ int cmd_units(int argc, char **argv)
 	struct options o;
 	char *plan = NULL;
 	size_t plan_len = 0;
-	int r;
+	int r, missing;
 
 	if (parse(&o, argc, argv) < 0)
 		return usage();
@@ -216,7 +220,7 @@ int cmd_units(int argc, char **argv)
 		if (o.store)	/* on a board that is after its modules, of which overlay may be one */
 			kernel_lacks_say(o.store);
 	}
-	units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
+	missing = units_compile(t, o.dirs, o.count, store, o.store, o.release, &notices, &plan, &plan_len);
 	if (o.board)
 		judge(t, o.board);
 	if (p.error.text[0]) {
@@ -226,9 +230,9 @@ int cmd_units(int argc, char **argv)
 	store_close(store);
 	if (o.is_plan)
 		return fwrite(plan ? plan : "", 1, plan_len, stdout) == plan_len && fflush(stdout) == 0 ? 0 : 1;
-	if (o.table_fd >= 0 && hand_over_plan(plan, plan_len, &e) < 0)
+	if (o.table_fd >= 0 && missing >= 0 && hand_over_plan(plan, plan_len, &e) < 0)
 		fprintf(stderr, "coracle-bundle: %s\n", e.text);
-	r = o.table_fd >= 0 ? send_table(&o, t, conf) : print_units(t);
+	r = o.table_fd >= 0 ? send_table(&o, t, conf, missing) : print_units(t);
 	free(t);
 	return r;
 }

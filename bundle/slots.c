@@ -15,7 +15,7 @@
 #include "record.h"
 #include "seal.h"
 
-enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1200 + 256, CRC_LEN = 15 };
+enum { SLOTS_FILE_MAX = CONFIG_UNITS_MAX * 1200 + 512, CRC_LEN = 15 };
 
 static const char path[] = "state/slots", first_line[] = "coracle-slots 1";
 
@@ -62,6 +62,8 @@ static int take_field(struct slot *s, char *field)
 	*value++ = '\0';
 	if (strcmp(field, "ref") == 0)
 		return span_copy(span_str(value), s->ref, sizeof(s->ref)) ? 0 : -EUCLEAN;
+	if (strcmp(field, "next-ref") == 0)
+		return span_copy(span_str(value), s->next_ref, sizeof(s->next_ref)) ? 0 : -EUCLEAN;
 	if (strcmp(field, "current") == 0)
 		return take_digest(s->current, value);
 	if (strcmp(field, "previous") == 0)
@@ -167,6 +169,8 @@ static size_t put_unit(char *at, size_t size, const struct slot *x)
 		shown(x->current), shown(x->previous), shown(x->next), x->tries, floor, shown(x->refused[0]));
 	for (int i = 1; i < UNIT_REFUSED_MAX && x->refused[i][0]; i++)
 		n += (size_t)snprintf(at + n, size - n, ",%s", x->refused[i]);
+	if (x->next[0] && x->next_ref[0])
+		n += (size_t)snprintf(at + n, size - n, " next-ref=%s", x->next_ref);
 	return n + (size_t)snprintf(at + n, size - n, "\n");
 }
 
@@ -182,7 +186,7 @@ int slots_write(struct store *s, const struct slots *slots, struct err *e)
 	for (uint32_t i = 0; i < slots->count; i++) {
 		const struct slot *x = &slots->slot[i];
 
-		if (!x->name[0] || !is_word(x->name) || !is_word(x->ref)) {
+		if (!x->name[0] || !is_word(x->name) || !is_word(x->ref) || !is_word(x->next_ref)) {
 			free(text);
 			return err_set(e, -EINVAL, "%s: unit %.63s: a name or reference with a blank in it", path, x->name);
 		}

@@ -9,7 +9,7 @@
  *   crc32 1a2b3c4d
  *
  * `current` is the image that was last shown to be good. An update stands in `next`: staged where tries is 0, on trial where it is not, and then
- * `tries` of its attempts were begun, each written before it was. bundle/slot_steps.h has what may become of a slot.
+ * `tries` of its attempts were begun, each written before it was. `next-ref` follows where it came from elsewhere than `ref`. bundle/slot_steps.h has what may become of a slot.
  */
 #ifndef CORACLE_SLOTS_H
 #define CORACLE_SLOTS_H
@@ -24,6 +24,7 @@ struct slot {
 	char ref[UNIT_IMAGE_MAX];	/* the Image= that `current` was pulled for */
 	char current[DIGEST_TEXT_LEN + 1], previous[DIGEST_TEXT_LEN + 1], next[DIGEST_TEXT_LEN + 1];	/* "" for none */
 	uint32_t tries;
+	char next_ref[UNIT_IMAGE_MAX];	/* what a release that was ordered from elsewhere than `ref` came from; "": from there */
 	uint64_t floor;			/* the lowest signed version that may come in; 0: none yet */
 	char refused[UNIT_REFUSED_MAX][DIGEST_TEXT_LEN + 1];	/* that failed here, latest first; in the file with commas between */
 };

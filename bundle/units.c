@@ -359,7 +359,7 @@ static void add_release(struct search *s)
 	if (u)
 		fill(x, u);
 	else if (slot)
-		copy(x->image, sizeof(x->image), slot->ref);
+		copy(x->image, sizeof(x->image), slot->next[0] && slot->next_ref[0] ? slot->next_ref : slot->ref);
 	copy(x->path, sizeof(x->path), s->release_file);
 	copy(x->name, sizeof(x->name), RELEASE_NAME);
 	copy(x->error, sizeof(x->error), r < 0 ? e.text : "");
@@ -403,6 +403,22 @@ static void read_folders(struct search *s, const char *const *dirs, size_t count
 			s->is_in_release = false;
 		}
 	}
+}
+
+/* Is every unit that the release has an image for among what was read? */
+static bool has_pinned(struct search *s)
+{
+	char name[UNIT_NAME_MAX + 16], text[UNIT_TEXT_MAX];
+
+	for (uint32_t i = 0; i < s->pins.count; i++) {
+		snprintf(name, sizeof(name), "%s.container", s->pins.at[i].unit);
+		if (find(s, name))
+			continue;
+		snprintf(text, sizeof(text), "unit %s: its file is gone from the release on the disk", s->pins.at[i].unit);
+		complain(s->t, text);
+		return false;
+	}
+	return true;
 }
 
 static void check_networks(struct search *s, struct unit_file **u)
@@ -494,11 +510,11 @@ void units_judge_host(struct unit_table *t, const char *board)
 	unit_table_seal(t);
 }
 
-void units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir, const char *release,
+int units_compile(struct unit_table *t, const char *const *dirs, size_t count, struct store *store, const char *store_dir, const char *release,
 	const struct unit_notices *notices, char **plan, size_t *plan_len)
 {
 	char folder[256];
-	bool has_release;
+	bool has_release = false, is_whole = false;
 	struct search *s = calloc(1, sizeof(*s));
 	struct unit_file **u = calloc(CONFIG_UNITS_MAX, sizeof(*u));
 
@@ -513,6 +529,7 @@ void units_compile(struct unit_table *t, const char *const *dirs, size_t count, 
 	net_files_begin(&s->nets);
 	has_release = store && find_release(s, store, release, folder, sizeof(folder));
 	read_folders(s, dirs, count, has_release ? folder : NULL);
+	is_whole = has_release && has_pinned(s);
 	find_drop_ins(s, dirs, count);
 	qsort(s->found, s->count, sizeof(s->found[0]), by_name);
 	t->count = s->count;
@@ -535,4 +552,5 @@ out:
 	free(u);
 	free(s);
 	unit_table_seal(t);
+	return release && release[0] && !is_whole ? -EUCLEAN : 0;
 }

@@ -112,6 +112,7 @@ struct pid1 {
 	char cgroup_dir[96];		/* the units' groups lie below it; "": no cgroup v2 here */
 	struct board_task modules, mount, grow, verify, net, read_units;
 	struct board_task networks;	/* what units that ended had is taken away, and names inside are brought up to date */
+	char release_image[UNIT_IMAGE_MAX];	/* the release was ordered from elsewhere: where it is from while that is not committed */
 	bool is_read_with_store;	/* the units job under way was given it */
 	bool is_table_with_store;	/* the table in use was made with state/slots */
 	bool is_net_begun;		/* what the data partition says of the network is known, or is not waited for */

@@ -73,19 +73,24 @@ int update_ask(struct pid1 *p, unsigned i, const char *source, char *text, size_
 {
 	struct unit *u = &p->units[i];
 	struct update *x = &u->update;
+	bool is_elsewhere = update_is_release(p, i) && !strncmp(source, "docker://", 9);
+	const char *image = is_elsewhere ? source + 9 : u->entry.image;
 
+	if (is_elsewhere)
+		source = "";
 	if (!p->is_table_with_store || u->entry.error[0])
 		return refuse(text, size, -EAGAIN, "%s: %s", u->entry.name, u->entry.error[0] ? u->entry.error : "no data partition yet");
-	if (update_is_release(p, i) && !strncmp(source, "docker://", 9)) {
-		text_copy(u->entry.image, sizeof(u->entry.image), source + 9);
-		source = "";
-	} else if (update_is_release(p, i) ? !u->entry.image[0] : !u->entry.current[0])
+	if (update_is_release(p, i) ? !image[0] : !u->entry.current[0])
 		return refuse(text, size, -EINVAL, "%s: has no image yet: its start pulls it%s", u->entry.name, "");
-	if (!source[0] && strchr(u->entry.image, '@'))
-		return refuse(text, size, -EINVAL, "%s: %s names a digest, which never moves: name a tag", u->entry.name, u->entry.image);
+	if (!source[0] && strchr(image, '@'))
+		return refuse(text, size, -EINVAL, "%s: %s names a digest, which never moves: name a tag", u->entry.name, image);
 	if (!update_takes(x->state, UPDATE_EV_ASKED) || job_count(p, JOB_CHECK, (int)i) || job_count(p, JOB_FETCH, (int)i))
 		return refuse(text, size, -EBUSY, "%s: an update is under way: %s", u->entry.name,
 			update_state_name(x->state));
+	if (is_elsewhere) {
+		text_copy(p->release_image, sizeof(p->release_image), u->entry.image);
+		text_copy(u->entry.image, sizeof(u->entry.image), image);
+	}
 	text_copy(x->source, sizeof(x->source), source);
 	x->is_forced = true;
 	x->digest[0] = '\0';

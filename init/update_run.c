@@ -95,8 +95,7 @@ static void set_current(struct pid1 *p, unsigned i, const char *digest, bool res
 	memmove(u->entry.current, digest, strlen(digest) + 1);
 	if (update_is_release(p, i)) {
 		p->is_release_switch = true;
-		p->read_units.is_done = false;
-		p->read_units.due_ms = 0;
+		p->read_units = (struct board_task){ .is_wanted = true };
 		return;
 	}
 	if (restarts && u->state != UNIT_INACTIVE && u->state != UNIT_STOPPING)
@@ -129,6 +128,18 @@ static void begin_trial(struct pid1 *p, unsigned i)
 	set_current(p, i, x->digest, true);
 }
 
+/* An order of a release from elsewhere has ended. Where nothing came of it the name of the one in force holds again: it is looked at next. */
+static void name_again(struct pid1 *p, unsigned i, bool is_kept)
+{
+	struct unit *u = &p->units[i];
+
+	if (!update_is_release(p, i))
+		return;
+	if (!is_kept && p->release_image[0])
+		text_copy(u->entry.image, sizeof(u->entry.image), p->release_image);
+	p->release_image[0] = '\0';
+}
+
 static void fail(struct pid1 *p, unsigned i, bool is_for_good)
 {
 	struct unit *u = &p->units[i];
@@ -146,6 +157,7 @@ static void fail(struct pid1 *p, unsigned i, bool is_for_good)
 	tell(p, i, STATUS_UPDATE_FAILED);
 	if (is_for_good)
 		job_run_update(p, JOB_NOTE, (int)i);	/* only for people: not tried again */
+	name_again(p, i, false);
 }
 
 static void rest(struct pid1 *p, unsigned i, enum status_update_end end)
@@ -159,6 +171,7 @@ static void rest(struct pid1 *p, unsigned i, enum status_update_end end)
 	if (end == STATUS_UPDATE_NONE && u->entry.slot.next[0] && (u->state != UNIT_INACTIVE || update_is_release(p, i)))
 		return;
 	x->is_forced = false;
+	name_again(p, i, end == STATUS_UPDATE_COMMITTED);
 	/* One that was only interrupted is taken up again at the next look. */
 	if (end != STATUS_UPDATE_ROLLED_BACK || x->op != UPDATE_DO_GIVE_UP || !x->was_stopped)
 		memcpy(x->seen, x->tag, sizeof(x->seen));

@@ -61,6 +61,11 @@ static uint64_t watch_release(struct pid1 *p, unsigned i, uint64_t now_ms)
 	uint64_t next = x->since_ms + r->entry.update.confirm_ms, late = x->since_ms + update_window_ms(&r->entry);
 	unsigned waits = next > now_ms ? i + 1 : 0;
 
+	if (p->is_release_switch && p->read_units.fails >= CONFIG_UPDATE_CRASHES) {
+		update_say(p, i, p->status->units_error);	/* damaged since it was staged: no word about the release itself */
+		update_event(p, i, UPDATE_EV_STOPPED);
+		return now_ms;
+	}
 	if (p->is_release_switch) {
 		x->since_ms = now_ms;	/* its time begins with its table */
 		return 0;
