@@ -92,8 +92,8 @@ def unit_text(registry):
 
 
 @pytest.fixture
-def boot(board_name, etc, tmp_path):
-    """boot(units={...}, disk=..., **more of Board): a board at its prompt, killed at the end of the test. UNITS: {file name: text}
+def boot_later(board_name, etc, tmp_path):
+    """boot_later(units={...}, disk=..., **more of Board): a board that is not started yet, killed at the end of the test. UNITS: {file name: text}
     instead of the demo's two; DISK "new" (the default), None, or a path; WITHOUT: names that /etc/coracle does not get."""
     boards, number = [], itertools.count()
 
@@ -111,8 +111,14 @@ def boot(board_name, etc, tmp_path):
             disk = board_kit.make_disk(folder / "data.img", mib)
         one = board_kit.Board(folder, own, disk, name=board_name, **more)
         boards.append(one)
-        return one.start()
+        return one
 
     yield go
     for one in boards:
         one.kill()
+
+
+@pytest.fixture
+def boot(boot_later):
+    """The same, at its prompt."""
+    return lambda *args, **more: boot_later(*args, **more).start()

@@ -3,6 +3,7 @@
 has one. Every write and every flush goes into TRACE in the order they came, in recdisk.c's form; `mark(word)` adds a word. It answers one request after the
 other, so that a flush comes behind every write that was answered before it."""
 import os
+import random
 import socket
 import struct
 import threading
@@ -90,21 +91,63 @@ class NbdDisk:
             else:
                 answer(UNSUPPORTED)
 
+    def read(self, at, size):
+        return os.pread(self.image, size, at)
+
+    def write(self, at, data):
+        os.pwrite(self.image, data, at)
+        self.note(b"W", at, data)
+
+    def flush(self):
+        self.is_honest and self.note(b"F", 0)
+
     def serve(self, peer):
         while True:
             magic, _, kind, handle, at, size = struct.unpack(">IHHQQI", self.take(peer, 28))
             assert magic == REQUEST, "not an NBD request"
             data = b""
             if kind == READ:
-                data = os.pread(self.image, size, at)
+                data = self.read(at, size)
             elif kind == WRITE:
-                what = self.take(peer, size)
-                os.pwrite(self.image, what, at)
-                self.note(b"W", at, what)
+                self.write(at, self.take(peer, size))
             elif kind == FLUSH:
-                self.is_honest and self.note(b"F", 0)
+                self.flush()
             elif kind == DISCONNECT:
                 return
             else:
                 raise AssertionError("NBD command %d, which was not offered" % kind)
             peer.sendall(struct.pack(">IIQ", SIMPLE_REPLY, 0, handle) + data)
+
+
+class VolatileDisk(NbdDisk):
+    """The same, whose cache is memory: IMAGE gets a write at the next flush alone. When it is closed the power is gone: of the writes since the last flush each
+    is there, torn at a sector, or lost, as SEED says. SUPERBLOCK: where a file system's first 512 bytes of it are in IMAGE, which with the next 512 come whole or not."""
+
+    def __init__(self, image, path, seed, superblock):
+        super().__init__(image, os.devnull, path)
+        self.random, self.superblock, self.pending, self.writes, self.lost = random.Random(seed), superblock, [], 0, 0
+        self.seen = bytearray(os.pread(self.image, self.size, 0))
+
+    def read(self, at, size):
+        return bytes(self.seen[at:at + size])
+
+    def write(self, at, data):
+        self.seen[at:at + len(data)] = data
+        self.pending.append((at, data))
+        self.writes += 1
+
+    def flush(self):
+        if not self.is_honest:
+            return
+        for at, data in self.pending:
+            os.pwrite(self.image, data, at)
+        self.pending.clear()
+
+    def work(self):
+        super().work()
+        for at, data in self.pending:
+            size = len(data) if self.random.random() < 0.3 else self.random.randrange(0, len(data) // 512 + 1) * 512 if self.random.random() < 0.4 else 0
+            if at + size == self.superblock + 512:
+                size -= 512
+            self.lost += size < len(data)
+            os.pwrite(self.image, data[:size], at)
