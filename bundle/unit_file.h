@@ -21,6 +21,7 @@ struct unit_list {
 
 /* SHOULD: without, with a word in the log, where the kernel cannot; MUST: refused then. */
 enum unit_userns { UNIT_USERNS_SHOULD, UNIT_USERNS_MUST, UNIT_USERNS_HOST };
+enum unit_confirms { UNIT_CONFIRMS_DEFAULT, UNIT_CONFIRMS_YES, UNIT_CONFIRMS_NO };	/* ConfirmRegistry= */
 enum unit_network { UNIT_NETWORK_NONE, UNIT_NETWORK_HOST, UNIT_NETWORK_OWN };	/* OWN: a namespace that coracle-net makes */
 
 struct unit_file {
@@ -42,6 +43,7 @@ struct unit_file {
 	enum unit_userns userns;
 	bool is_read_only, has_tmpfs, has_new_privileges, has_init;	/* has_tmpfs: ReadOnlyTmpfs=; has_init: RunInit= */
 	struct unit_list tmpfs, volumes;	/* as written: PATH[:OPTIONS], SOURCE:PATH[:OPTIONS] */
+	enum unit_confirms confirms_registry;
 	uint64_t cap_add, cap_drop;
 	struct unit_list secrets;		/* NAME[,target=NAME][,uid=N][,gid=N][,mode=OCTAL] */
 	struct unit_list ulimits, devices, sysctls, mask, unmask, labels, annotations;
@@ -65,7 +67,7 @@ struct unit_file {
 	uint16_t exit_success[UNIT_EXITS_MAX], exit_prevent[UNIT_EXITS_MAX], exit_force[UNIT_EXITS_MAX];
 
 	/* [X-Coracle] */
-	bool is_critical, is_enabled, refuses_secrets, skips_registry;
+	bool is_critical, is_enabled, refuses_secrets;
 	struct unit_update update;		/* is_auto is of [Container] */
 	struct unit_list on_update;		/* VolumeOnUpdate=: [NAME:]copy|keep, later over earlier */
 	struct unit_list pre_switch;		/* words of a command */

@@ -225,7 +225,7 @@ static const struct unit_key keys[] = {
 	HONOURED("X-Coracle", "UpdateWindow", x_update_window, "HH:MM-HH:MM (UTC) in which AutoUpdate= looks for images and switches to them; default always"),
 	HONOURED("X-Coracle", "ConfirmSec", x_confirm, TIME ": a new image is kept once it was up for so long without an end; default: READY=1 where Notify= says so, else 30s"),
 	HONOURED("X-Coracle", "ConfirmWindowSec", x_confirm_window, TIME ": a new image not confirmed within it is rolled back; default 5min"),
-	HONOURED("X-Coracle", "ConfirmRegistry", x_confirm_registry, BOOLEAN "; default yes; of a .release file: a new release is kept only if its registry can be reached, and would let it in, while it is in force"),
+	HONOURED("X-Coracle", "ConfirmRegistry", x_confirm_registry, BOOLEAN "; default yes in a .release file and for a unit with Network=host, UserNS=host and CAP_NET_ADMIN, else no; a new image or release is kept only if its registry can be reached, and would let it in, while it is in force"),
 	HONOURED("X-Coracle", "VolumeOnUpdate", x_volume_on_update, "copy or keep (the default) for all named volumes, NAME:copy or NAME:keep for one: what is copied before a new image is tried is put back when that is rolled back"),
 	HONOURED("X-Coracle", "PreSwitch", x_pre_switch, "a command of the new image, run once with the unit's volumes before its program is first started; no network; it failing is a verdict"),
 	HONOURED("X-Coracle", "PreSwitchSec", x_pre_switch_sec, TIME " that PreSwitch= may take, 1s to 1h; default 60s"),

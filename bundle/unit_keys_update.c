@@ -39,7 +39,7 @@ int unit_keys_x_confirm_registry(struct unit_file *u, const char *v, struct err 
 	bool is_wanted = true;
 	int r = unit_value_bool(&is_wanted, v, true);
 
-	u->skips_registry = !is_wanted;
+	u->confirms_registry = !v[0] ? UNIT_CONFIRMS_DEFAULT : is_wanted ? UNIT_CONFIRMS_YES : UNIT_CONFIRMS_NO;
 	return r;
 }
 

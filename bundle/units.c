@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +170,12 @@ static void copy(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text ? text : "");
 }
 
+/* Could it cut the board off the registry that a later image would come from? */
+static bool is_over_network(const struct unit_file *u)
+{
+	return u->network == UNIT_NETWORK_HOST && u->userns == UNIT_USERNS_HOST && (u->cap_add & ~u->cap_drop) >> CAP_NET_ADMIN & 1;
+}
+
 static void fill(struct unit_entry *x, const struct unit_file *u)
 {
 	copy(x->description, sizeof(x->description), u->description);
@@ -195,6 +202,7 @@ static void fill(struct unit_entry *x, const struct unit_file *u)
 	x->on_failure = u->on_failure;
 	x->has_host_users = u->userns == UNIT_USERNS_HOST;
 	x->on_boot_ms = u->on_boot_ms;
+	x->skips_registry = u->confirms_registry == UNIT_CONFIRMS_NO || (!u->confirms_registry && !is_over_network(u));
 	x->has_network = u->network == UNIT_NETWORK_OWN;
 	x->calendar = u->calendar;
 	x->log_burst = u->log_burst;
@@ -363,7 +371,7 @@ static void add_release(struct search *s)
 	copy(x->path, sizeof(x->path), s->release_file);
 	copy(x->name, sizeof(x->name), RELEASE_NAME);
 	copy(x->error, sizeof(x->error), r < 0 ? e.text : "");
-	x->skips_registry = u && u->skips_registry;
+	x->skips_registry = u && u->confirms_registry == UNIT_CONFIRMS_NO;
 	x->is_enabled = x->on_boot_ms = x->is_critical = 0;
 	memset(&x->calendar, 0, sizeof(x->calendar));
 	if (slot)

@@ -14,7 +14,9 @@
 /* Of a release on trial the unit K is to blame. */
 static void bad(struct pid1 *p, unsigned i, unsigned k, const char *why)
 {
-	const char *reason = i == k && update_is_release(p, i) ? p->units[i].update.why : p->status->unit[k].reason;
+	const struct update *x = &p->units[i].update;
+	bool is_cut_off = i == k && x->timer_ms;	/* all is well but for that */
+	const char *reason = is_cut_off && !x->why[0] ? "its registry does not answer" : is_cut_off ? x->why : p->status->unit[k].reason;
 	char text[160];
 
 	snprintf(text, sizeof(text), "%s%s%s%s%s%.100s", i == k ? "" : "unit ", i == k ? "" : p->units[k].entry.name, i == k ? "" : ": ", why,
@@ -53,6 +55,21 @@ static const char *find_fault(const struct pid1 *p, unsigned i)
 	return p->status->unit[i].health == HEALTH_BAD ? "unhealthy" : NULL;
 }
 
+/* What is on trial is well: does the way to its registry still stand, and would that let it in? Asked until LATE; *NEXT: when to look again. */
+static bool has_registry(struct pid1 *p, unsigned i, uint64_t now_ms, uint64_t late, uint64_t *next)
+{
+	struct update *x = &p->units[i].update;
+
+	if (x->is_reached || p->units[i].entry.skips_registry || x->source[0]) {
+		x->timer_ms = 0;
+		return true;
+	}
+	if (x->timer_ms <= now_ms && !job_count(p, JOB_CHECK, (int)i))
+		x->timer_ms = job_run_update(p, JOB_CHECK, (int)i) ? late : now_ms + UPDATE_PLACE_MS;
+	*next = x->timer_ms;
+	return false;
+}
+
 /* A release on trial: all its units, and the way to its registry. Returns when to look again. */
 static uint64_t watch_release(struct pid1 *p, unsigned i, uint64_t now_ms)
 {
@@ -88,12 +105,7 @@ static uint64_t watch_release(struct pid1 *p, unsigned i, uint64_t now_ms)
 		bad(p, i, waits ? waits - 1 : i, "not confirmed in time");
 		return now_ms;
 	}
-	if (!waits && !x->is_reached && !r->entry.skips_registry && !x->source[0]) {
-		if (x->timer_ms <= now_ms && !job_count(p, JOB_CHECK, (int)i))
-			x->timer_ms = job_run_update(p, JOB_CHECK, (int)i) ? late : now_ms + UPDATE_PLACE_MS;
-		next = x->timer_ms;
-	} else if (!waits) {
-		x->timer_ms = 0;
+	if (!waits && has_registry(p, i, now_ms, late, &next)) {
 		update_say(p, i, "all its units are well");
 		update_event(p, i, UPDATE_EV_GOOD);
 		return now_ms;
@@ -115,7 +127,7 @@ static uint64_t watch(struct pid1 *p, unsigned i, uint64_t now_ms)
 	if (x->was_stopped) {
 		update_say(p, i, "stopped by hand");
 		update_event(p, i, UPDATE_EV_STOPPED);
-	} else if (is_good(p, i, now_ms, &next)) {
+	} else if (is_good(p, i, now_ms, &next) && has_registry(p, i, now_ms, late, &next)) {
 		update_say(p, i, p->status->unit[i].health == HEALTH_GOOD ? "healthy" : u->state == UNIT_RUNNING ?
 			u->entry.notify ? "ready" : "up for long enough" : "ended well");
 		update_event(p, i, UPDATE_EV_GOOD);

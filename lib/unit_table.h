@@ -150,7 +150,7 @@ struct unit_entry {
 	uint32_t origin;			/* enum unit_origin */
 	struct unit_calendar calendar;
 	uint32_t file_crc;			/* of the file and its networks': has it changed? */
-	uint32_t skips_registry;		/* the release: ConfirmRegistry=no */
+	uint32_t skips_registry;		/* ConfirmRegistry=no, and units that do not say yes and could not cut the board off */
 	uint32_t has_network;			/* a namespace by coracle-net comes before each start */
 	uint32_t has_host_users;		/* UserNS=host */
 	uint32_t log_burst, log_interval_ms;	/* lines in so much time; 0: no limit */

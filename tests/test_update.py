@@ -17,6 +17,7 @@ import pytest
 
 import images
 import init_kit
+import netkit
 from liar import Proxy
 from test_kill_children import RealBoard
 
@@ -250,6 +251,34 @@ def test_an_image_that_hangs_before_ready_is_rolled_back(board, app):
     assert "rolled back: not confirmed in time" in board.update("app", ok=False)
     board.wait_runs(one)
     assert board.slot()["refused"] == two
+
+
+@pytest.mark.parametrize("confirms", [None, pytest.param("no", marks=pytest.mark.full)])
+def test_an_image_that_takes_the_network_down_is_rolled_back(board, app, registry, confirms):
+    """A unit that has the board's network in its hand is up and well, and the board is cut off: no later image could mend it."""
+    x = "ConfirmSec=300ms\nConfirmWindowSec=4s" + (f"\nConfirmRegistry={confirms}" if confirms else "")
+    board.conf(data_dir=str(board.data), console="none", hostname="bench", units=str(board.etc / "units"), userns_host="app")
+    one = app.push("link", "lo", "up", "say", "one")
+    board.unit("app", app, container="Network=host\nUserNS=host\nAddCapability=CAP_NET_ADMIN\nUser=0", x=x)
+    board.start("--net")
+    space = "/proc/%d/ns/net" % board.pid
+    subprocess.run(["nsenter", "--net=" + space, "ip", "link", "set", "lo", "up"], check=True)
+    tunnel = netkit.Tunnel(space, registry.port)
+    try:
+        board.wait_runs(one)
+        two = app.push("link", "lo", "down", "say", "two")
+        said = board.update("app", ok=confirms == "no")
+        if confirms:
+            assert "committed" in said and board.slot()["current"] == two
+            return
+        assert re.search("rolled back: not confirmed in time: .*(does not answer|nreachable)", said), said
+        board.wait_runs(one)
+        assert board.slot()["refused"] == two
+        three = app.push("link", "lo", "up", "say", "three")
+        assert "committed" in board.update("app")
+        board.wait_runs(three)
+    finally:
+        tunnel.stop()
 
 
 def test_an_image_for_another_machine_never_comes_in(board, app):

@@ -16,6 +16,7 @@
  *   echo PORT     says the address of whoever connects      ask NAME PORT  asks one until it answers, prints what it said, and waits
  *   both PORT NAME PORT   the one and, beside it, the other
  *   put FILE TEXT ...  appends TEXT as a line to FILE, then is what the rest says
+ *   link NAME up|down ...  the network interface, then is what the rest says
  *   serve PORT N  answers N HTTP requests with 200, all others with 503
  *   notify STEP...  sends each STEP to NOTIFY_SOCKET as one datagram ("\n" is a line end), then waits; "sleep=MS" waits meanwhile,
  *                 "exit=N" ends it, "flood=N" sends N messages without waiting, "term=MS" ends MS after SIGTERM, having said STOPPING=1
@@ -23,12 +24,14 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -280,6 +283,21 @@ static void put(const char *path, const char *text)
 	}
 }
 
+static void set_link(const char *name, int is_up)
+{
+	struct ifreq r = { .ifr_flags = 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+	if (ioctl(fd, SIOCGIFFLAGS, &r) == 0) {
+		r.ifr_flags = (short)(is_up ? r.ifr_flags | IFF_UP : r.ifr_flags & ~IFF_UP);
+		if (ioctl(fd, SIOCSIFFLAGS, &r) == 0)
+			return;
+	}
+	perror(name);
+	exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "", *arg = argc > 2 ? argv[2] : "";
@@ -287,6 +305,11 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(what, "put") && argc > 4) {
 		put(arg, argv[3]);
+		argv[3] = argv[0];
+		return main(argc - 3, argv + 3);
+	}
+	if (!strcmp(what, "link") && argc > 4) {
+		set_link(arg, !strcmp(argv[3], "up"));
 		argv[3] = argv[0];
 		return main(argc - 3, argv + 3);
 	}

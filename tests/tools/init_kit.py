@@ -30,7 +30,7 @@ ENTRY = [("name", "64s", ""), ("description", "128s", ""), ("path", "256s", "/no
          ("update_window", "2H", ()), ("next", "72s", ""), ("previous", "72s", ""), ("refused", "288s", ""), ("floor", "24s", ""),
          ("tries", "I", 0),
          ("dep", "16H", ()), ("on_boot_ms", "I", 0), ("origin", "I", 0), ("minutes", "Q", 0), ("hours", "I", 0), ("days", "I", 0),
-         ("months", "H", 0), ("weekdays", "H", 0), ("calendar_pad", "I", 0), ("file_crc", "I", 0), ("skips_registry", "I", 0), ("has_network", "I", 0), ("has_host_users", "I", 0),
+         ("months", "H", 0), ("weekdays", "H", 0), ("calendar_pad", "I", 0), ("file_crc", "I", 0), ("skips_registry", "I", 1), ("has_network", "I", 0), ("has_host_users", "I", 0),
          ("log_burst", "I", 0), ("log_interval_ms", "I", 0), ("log_size_max", "I", 0),
          ("on_failure", "I", 0), ("switch_ms", "I", 0), ("health_kind", "I", 0), ("health_port", "I", 0),
          ("health_interval_ms", "I", 0), ("health_timeout_ms", "I", 0), ("health_retries", "I", 0),
