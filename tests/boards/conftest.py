@@ -51,7 +51,7 @@ def pytest_generate_tests(metafunc):
 def etc(registry):
     """What `make run` gives a board as /etc/coracle, with this session's registry in it."""
     demo.push_all(registry)
-    demo.write_etc(registry, more=("big", "escape", "guest", "powercut", "twisted"))
+    demo.write_etc(registry, more=("big", "escape", "fleet", "guest", "powercut", "twisted"))
     return registry.state / "etc"
 
 
@@ -72,14 +72,15 @@ def big(board_name, registry, etc, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def push_guest(board_name, registry, etc, tmp_path_factory):
-    """push_guest("demo/hello", "x", ARGS...): tests/tools/guest.c as the signed image demo/hello:x, run with ARGS."""
+    """push_guest("demo/hello", "x", ARGS..., annotations={}): tests/tools/guest.c as the image demo/hello:x, run with ARGS, signed with these claims. Its digest."""
     folder = tmp_path_factory.mktemp("guest")
     guest = board_kit.build_tool(board_name, "guest.c", folder / "guest").read_bytes()
 
-    def push(repo, tag="1", *args):
+    def push(repo, tag="1", *args, annotations=None):
         images.make_image(folder / "image", [[images.entry("guest", guest, mode=0o755)]], config={"Entrypoint": ["/guest", *args]}, arch=board_kit.arch(board_name))
-        registry.push(folder / "image", repo, tag)
-        registry.sign(repo, registry.key("cosign"), tag, identity="registry.demo:%d/%s" % (registry.port, repo))
+        digest = registry.push(folder / "image", repo, tag)
+        registry.sign(repo, registry.key("cosign"), tag, identity="registry.demo:%d/%s" % (registry.port, repo), annotations=annotations)
+        return digest
     return push
 
 

@@ -165,7 +165,8 @@ def test_the_power_goes_at_any_instant_of_updates_and_rollbacks(bench, boot_late
                     assert life.wait(lambda: life.said(), board_kit.BOOT_S) or board_kit.EMULATORS_FAULT in life.heard(), "nothing runs: " + life.heard()[-4000:]
                     span = time.monotonic() - came
                     slot.get("next", "-") == "-" and life.order()
-                    time.sleep(bench.random.random() * span)    # an update takes about as long as a boot
+                    is_late = bench.random.random() < 0.5 and life.wait(lambda: len(life.said()) > 1, span)     # on trial, or back from it
+                    time.sleep(bench.random.random() * (2 if is_late else span / 2))
             finally:
                 life.cut()
         assert board_kit.EMULATORS_FAULT in life.heard() or in_boot or any(w.startswith("good") for w in life.said()) or slot.get("next", "-") != "-", life.said()
