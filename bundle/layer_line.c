@@ -11,7 +11,7 @@
 
 #include "config.h"
 
-enum { NAMES_MAX = 65536 };
+enum { NAMES_FIRST = 1024, NAMES_MAX = 65536 };
 
 void layer_line_text(FILE *to, struct span text, const char *also)
 {
@@ -69,7 +69,10 @@ static int write_xattrs(FILE *to, const struct layer_item *item, struct err *e)
 	ssize_t len;
 	int r = 0;
 
-	len = llistxattr(item->name, names, sizeof(names));	/* the walk stands in its directory: one call, nothing opened */
+	/* The walk stands in its directory: one call, nothing opened. The kernel allocates the room it is offered: little first. */
+	len = llistxattr(item->name, names, NAMES_FIRST);
+	if (len < 0 && errno == ERANGE)
+		len = llistxattr(item->name, names, sizeof(names));
 	if (len < 0 && errno != ENOTSUP)
 		r = err_sys(e, errno, "%s: attributes", item->path);
 	for (const char *n = names; len > 0 && n < names + len; n += strlen(n) + 1)

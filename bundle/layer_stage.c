@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,10 +170,8 @@ int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_
 
 int layer_stage_feed(struct layer_stage *l, const void *at, size_t len, struct err *e)
 {
-	void (*old)(int) = signal(SIGPIPE, SIG_IGN);
 	int r = file_write_all(l->feed, at, len);
 
-	signal(SIGPIPE, old);
 	return r < 0 && r != -EPIPE ? err_sys(e, -r, "layer %d: feeding the unpacker", l->spec.index) : r;
 }
 

@@ -82,7 +82,8 @@ struct layer_spec {
 struct layer_stage;
 
 int layer_stage_begin(struct layer_stage **out, struct store *s, int bundle_exe_fd, const struct layer_spec *spec, struct err *e);
-/* Feeds compressed bytes, in order. Blocks while the unpacker is behind. -EPIPE when the unpacker gave up: call layer_stage_publish for the reason. */
+/* Feeds compressed bytes, in order. Blocks while the unpacker is behind. -EPIPE when the unpacker gave up: call layer_stage_publish for the reason.
+ * The caller has SIGPIPE ignored. */
 int layer_stage_feed(struct layer_stage *l, const void *at, size_t len, struct err *e);
 /* No more bytes. Waits for the unpacker, compares diff_id, applies its whiteout list, syncs, and makes the layer visible by rename; then
  * store_layer_find knows it. The caller must have checked size and digest of the compressed bytes before. -EBADMSG hostile or broken

@@ -107,20 +107,6 @@ static int dir_open(struct unpack *u)
 	return fd < 0 ? fd : dir_take(u, fd);
 }
 
-static int make_file(struct unpack *u, struct archive *a, struct archive_entry *entry, const char *name)
-{
-	int fd = openat(u->dir.fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = unpack_content(u, a, fd);
-	if (r == 0)
-		r = unpack_attrs(u, entry, fd, -1, name, S_IFREG);
-	close(fd);
-	return r;
-}
-
 static int make_dir(struct unpack *u, struct archive_entry *entry, const char *name, bool is_there)
 {
 	int fd, r;
@@ -234,6 +220,28 @@ static int clear_way(struct unpack *u, const char *name, bool for_dir, bool *is_
 	return file_remove_tree(u->dir.fd, name, &u->err);
 }
 
+/* Mostly nothing is in the way: that is found by trying. */
+static int make_file(struct unpack *u, struct archive *a, struct archive_entry *entry, const char *name)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(u->dir.fd, name, flags, 0600), r;
+	bool is_there;
+
+	if (fd < 0 && errno == EEXIST) {
+		r = clear_way(u, name, false, &is_there);
+		if (r < 0)
+			return r;
+		fd = openat(u->dir.fd, name, flags, 0600);
+	}
+	if (fd < 0)
+		return -errno;
+	r = unpack_content(u, a, fd);
+	if (r == 0)
+		r = unpack_attrs(u, entry, fd, -1, name, S_IFREG);
+	close(fd);
+	return r;
+}
+
 static int whiteout(struct unpack *u, const char *name)
 {
 	char full[FULL_MAX];
@@ -299,7 +307,7 @@ static int make_entry(struct unpack *u, struct archive *a, struct archive_entry 
 		return err_set(&u->err, -EBADMSG, "a directory with content");
 	}
 	r = dir_open(u);
-	if (r == 0)
+	if (r == 0 && (is_link || type != S_IFREG))
 		r = clear_way(u, name, !is_link && type == S_IFDIR, &is_there);
 	if (r < 0)
 		return r;

@@ -94,17 +94,13 @@ int view_lower_find(const struct view *v, const char *path, struct stat *st)
 int view_copy_attrs(int from, int to, const struct stat *st)
 {
 	struct timespec times[2] = { st->st_atim, st->st_mtim };
-	char *names = malloc(XATTR_LIST_MAX), *value = malloc(CONFIG_XATTR_MAX);
+	static char names[XATTR_LIST_MAX], value[CONFIG_XATTR_MAX];
 	ssize_t len;
 	int r = 0;
 
-	if (!names || !value) {
-		r = -ENOMEM;
-		goto out;
-	}
 	if (fchown(to, st->st_uid, st->st_gid) < 0 || fchmod(to, st->st_mode & 07777) < 0)
 		r = -errno;
-	len = flistxattr(from, names, XATTR_LIST_MAX);
+	len = flistxattr(from, names, sizeof(names));
 	if (r == 0 && len < 0 && errno != ENOTSUP)
 		r = -errno;
 	for (char *n = names; r == 0 && len > 0 && n < names + len; n += strlen(n) + 1) {
@@ -112,15 +108,12 @@ int view_copy_attrs(int from, int to, const struct stat *st)
 
 		if (strncmp(n, "trusted.overlay.", 16) == 0)
 			continue;
-		size = fgetxattr(from, n, value, CONFIG_XATTR_MAX);
+		size = fgetxattr(from, n, value, sizeof(value));
 		if (size < 0 ? errno != ENODATA && errno != ENOTSUP : fsetxattr(to, n, value, (size_t)size, 0) < 0)
 			r = -errno;
 	}
 	if (r == 0 && futimens(to, times) < 0)
 		r = -errno;
-out:
-	free(names);
-	free(value);
 	return r;
 }
 

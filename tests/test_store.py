@@ -118,6 +118,15 @@ def sha_chain_of_first(store):
     return next(l["chain_id"] for l in out["layers"] if l["bytes"] == 605001)
 
 
+def test_verify_knows_attributes_of_more_names_than_are_asked_for_at_first(store):
+    names = ["user.%d%s" % (n, "n" * 240) for n in range(8)]
+    store.put(make_tar(item("a", "a", pax={"SCHILY.xattr." + n: "v" for n in names})))
+    store.image("registry.test/names:1")
+    assert "all as published" in bundle("verify", "--store", store.path)
+    os.removexattr(store.layer(store.chains[0]) / "a", names[7])
+    assert "/a: its extended attributes are not" in bundle("verify", "--store", store.path, ok=False)
+
+
 def test_verify_names_a_whiteout_that_is_gone(store):
     fill(store)
     chain = next(l["chain_id"] for l in json.loads(bundle("ls", "--json", "--store", store.path))["layers"] if l["bytes"] == 1 and l["entries"] == 2)

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
 
 	if (argc < 6)
 		return 2;
+	signal(SIGPIPE, SIG_IGN);
 	r = store_open(&s, argv[2], STORE_WRITE, &e);
 	if (r < 0)
 		return failed(r, &e);
