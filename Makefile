@@ -40,21 +40,24 @@ LTO := -fno-lto
 $(B)/coracle-init $(B)/coracle-net: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init $(B)/coracle-net: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-fetch $(B)/coracle-bundle: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables -fmerge-all-constants -fstack-protector-strong -Wl,-O2
-$(B)/coracle-fetch: LDFLAGS += -Wl,--wrap=mbedtls_gcm_auth_decrypt
-$(B)/coracle-bundle: LDFLAGS += -Wl,--wrap=crc32
+WRAPS_fetch := -Wl,--wrap=mbedtls_gcm_auth_decrypt
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
-LIBS_bundle := -larchive -lzstd -lz -lyyjson -lcap -lmbedcrypto
+# gzip: by the faster of two libraries; the other's half is not built.
+GZIP_x86_64 := isal
+GZIP := $(or $(GZIP_$(TARGET)),z)
+NO_GZIP := $(if $(filter isal,$(GZIP)),bundle/gzip_zlib.c,bundle/gzip_isal.c bundle/crc.c)
+LIBS_bundle := -larchive -lzstd -l$(GZIP) -lyyjson -lcap -lmbedcrypto
 LIBS_net :=
 
 FOLDERS := lib init fetch bundle net
 # CONFIG_NETWORKS=n: no coracle-net.
 NET := $(if $(shell grep -s '^\# CONFIG_NETWORKS is not set' .config),,net)
 # format.c and small.c take the C library's place in coracle-init and coracle-net alone.
-objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c init/format.c init/small.c,$(wildcard $(1)/*.c)))
+objects = $(patsubst %.c,$(B)/%.o,$(filter-out %_main.c init/format.c init/small.c $(NO_GZIP),$(wildcard $(1)/*.c)))
 archive = $(B)/$(1)/lib$(1).a
 PROGRAMS := $(patsubst %/,$(B)/coracle-%,$(foreach f,init fetch bundle $(NET),$(f)/))
-UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*_test.c))
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(filter-out $(if $(filter z,$(GZIP)),%/crc_test.c),$(wildcard tests/unit/*_test.c)))
 
 .DEFAULT_GOAL := all
 # V=1 shows the commands.
@@ -132,7 +135,7 @@ ARCHIVES_net := $(call archive,net) $(call archive,lib)
 define program_rules
 $(B)/coracle-$(1): $(B)/$(1)/$(1)_main.o $(ARCHIVES_$(1))
 	echo "LD $(TARGET) $$(@F)"
-	$(CC) $$(LDFLAGS) $$(LTO) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
+	$(CC) $$(LDFLAGS) $(WRAPS_$(1)) $$(LTO) -o $$@.debug $$< -Wl,--start-group $(ARCHIVES_$(1)) $(LIBS_$(1)) -Wl,--end-group
 	$(GNU)-strip -s -o $$@ $$@.debug
 endef
 $(foreach f,init fetch bundle net,$(eval $(call program_rules,$(f))))
@@ -142,7 +145,7 @@ $(B)/coracle: | $(B)/coracle-init
 ALL_ARCHIVES := $(foreach f,$(FOLDERS),$(call archive,$(f)))
 $(B)/unit/%: $(B)/tests/unit/%.o $(ALL_ARCHIVES)
 	mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $(LTO) -o $@ $< -Wl,--start-group $(ALL_ARCHIVES) $(LIBS_bundle) -lcurl -lcmocka -Wl,--end-group
+	$(CC) $(LDFLAGS) $(LTO) -o $@ $< -Wl,--start-group $(ALL_ARCHIVES) $(LIBS_bundle) -lz -lcurl -lcmocka -Wl,--end-group
 unit-programs: $(UNIT)
 unit: unit-programs
 	$(PYTHON) tests/check.py --unit

@@ -2,28 +2,10 @@
 /* coracle-bundle: layers, store, units, config.json, run records; and the client `coracle` with the console. Never opens a network socket. */
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "client.h"
 #include "commands.h"
 #include "config.h"
-#include "crc.h"
-
-/* The linker puts the first in the place of zlib's own (--wrap), which is the second. */
-uLong __wrap_crc32(uLong crc, const Bytef *at, uInt len);
-uLong __real_crc32(uLong crc, const Bytef *at, uInt len);
-
-uLong __wrap_crc32(uLong crc, const Bytef *at, uInt len)
-{
-	uInt folded = len / 16 * 16;
-	uint8_t rest[16];
-
-	if (!at || len < CRC_MIN || !crc_is_there())
-		return __real_crc32(crc, at, len);
-	crc_fold((uint32_t)crc, at, folded, rest);
-	crc = __real_crc32(0xffffffff, rest, sizeof(rest));
-	return folded < len ? __real_crc32(crc, at + folded, len - folded) : crc;
-}
 
 static const struct command {
 	const char *name;

@@ -2,16 +2,15 @@
 /* Folding as in Gopal and others, "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ" (2009), bits reflected. Bytes of a layer, hostile. */
 #include "crc.h"
 
-#ifdef __x86_64__
-
 #include <cpuid.h>
 #include <immintrin.h>
+#include <stdbool.h>
 
-enum { CPU_PCLMUL = 1 << 1, CPU_SSE41 = 1 << 19 };
+enum { FOLD_MIN = 64, CPU_PCLMUL = 1 << 1, CPU_SSE41 = 1 << 19 };
 
 #define FAST __attribute__((target("pclmul,sse4.1"), optimize("O2")))
 
-bool crc_is_there(void)
+static bool can_fold(void)
 {
 	static int known;	/* 0: not asked yet, 1: no, 2: yes */
 	unsigned a, b, c, d;
@@ -32,7 +31,9 @@ FAST static inline __m128i load(const uint8_t *at)
 	return _mm_loadu_si128((const __m128i *)at);
 }
 
-FAST void crc_fold(uint32_t crc, const uint8_t *at, size_t len, uint8_t out[16])
+/* LEN bytes, a multiple of 16 and at least FOLD_MIN, behind a text whose CRC is CRC: 16 bytes into OUT that have, as a text behind nothing with an
+ * initial value of 0, the same remainder. */
+FAST static void fold_all(uint32_t crc, const uint8_t *at, size_t len, uint8_t out[16])
 {
 	const __m128i by_512 = _mm_set_epi64x(0x1c6e41596ll, 0x154442bd4ll), by_128 = _mm_set_epi64x(0x0ccaa009ell, 0x1751997d0ll);
 	__m128i v[4];
@@ -50,16 +51,29 @@ FAST void crc_fold(uint32_t crc, const uint8_t *at, size_t len, uint8_t out[16])
 	_mm_storeu_si128((__m128i *)out, v[3]);
 }
 
-#else
-
-bool crc_is_there(void)
+/* Four bits at a time. */
+static uint32_t add_few(uint32_t crc, const uint8_t *at, size_t len)
 {
-	return false;
+	static const uint32_t table[16] = {
+		0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c,
+		0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+	};
+
+	for (crc = ~crc; len; len--) {
+		crc ^= *at++;
+		crc = crc >> 4 ^ table[crc & 15];
+		crc = crc >> 4 ^ table[crc & 15];
+	}
+	return ~crc;
 }
 
-void crc_fold(uint32_t crc, const uint8_t *at, size_t len, uint8_t out[16])
+uint32_t crc_add(uint32_t crc, const void *at, size_t len)
 {
-	(void)crc, (void)at, (void)len, (void)out;
-}
+	size_t folded = len / 16 * 16;
+	uint8_t rest[16];
 
-#endif
+	if (len < FOLD_MIN || !can_fold())
+		return add_few(crc, at, len);
+	fold_all(crc, at, folded, rest);
+	return add_few(add_few(~0u, rest, sizeof(rest)), (const uint8_t *)at + folded, len - folded);
+}

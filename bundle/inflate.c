@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Drives zlib and libzstd. Input is hostile; runs only inside the unpack jail. */
+/* Drives the gzip decoder and libzstd. Input is hostile; runs only inside the unpack jail. */
 #include "inflate.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "config.h"
+#include "gzip.h"
 
-enum { INPUT_SIZE = 128 * 1024, GZIP_ONLY = 16 + MAX_WBITS };
+enum { INPUT_SIZE = 128 * 1024 };
 
 struct inflate {
 	int fd;
@@ -21,7 +21,7 @@ struct inflate {
 	bool is_done;		/* behind the last member: only draining */
 	bool has_any;		/* at least one member was whole */
 	size_t at, len;		/* unread part of in[] */
-	z_stream z;
+	struct gzip *gzip;
 	ZSTD_DStream *zstd;
 	uint8_t in[INPUT_SIZE];
 };
@@ -34,8 +34,11 @@ struct inflate *inflate_new(int fd, enum layer_compression kind)
 		return NULL;
 	i->fd = fd;
 	i->kind = kind;
-	if (kind == LAYER_GZIP && inflateInit2(&i->z, GZIP_ONLY) != Z_OK)
-		goto fail;
+	if (kind == LAYER_GZIP) {
+		i->gzip = gzip_new();
+		if (!i->gzip)
+			goto fail;
+	}
 	if (kind == LAYER_ZSTD) {
 		i->zstd = ZSTD_createDStream();
 		if (!i->zstd)
@@ -52,8 +55,7 @@ void inflate_free(struct inflate *i)
 {
 	if (!i)
 		return;
-	if (i->kind == LAYER_GZIP)
-		inflateEnd(&i->z);
+	gzip_free(i->gzip);
 	ZSTD_freeDStream(i->zstd);
 	free(i);
 }
@@ -77,27 +79,19 @@ static int fill(struct inflate *i, struct err *e)
 
 static long step_gzip(struct inflate *i, void *out, size_t size, struct err *e)
 {
-	int r;
+	bool is_end;
+	size_t used;
+	long n;
 
 	if (!i->is_inside && i->has_any && i->in[i->at] != 0x1f) {
 		i->is_done = true;	/* padding or junk behind the last member: gzip(1) ignores it as well */
 		return 0;
 	}
-	i->z.next_in = i->in + i->at;
-	i->z.avail_in = (uInt)(i->len - i->at);
-	i->z.next_out = out;
-	i->z.avail_out = (uInt)size;
-	r = inflate(&i->z, Z_NO_FLUSH);
-	i->at = i->len - i->z.avail_in;
-	i->is_inside = true;
-	if (r == Z_STREAM_END) {
-		i->is_inside = false;
-		i->has_any = true;
-		inflateReset(&i->z);
-	} else if (r != Z_OK && r != Z_BUF_ERROR) {
-		return err_set(e, -EBADMSG, "gzip stream is broken: %s", i->z.msg ? i->z.msg : "bad data");
-	}
-	return (long)(size - i->z.avail_out);
+	n = gzip_step(i->gzip, i->in + i->at, i->len - i->at, &used, out, size, &is_end, e);
+	i->at += used;
+	i->is_inside = !is_end;
+	i->has_any |= is_end;
+	return n;
 }
 
 static long step_zstd(struct inflate *i, void *out, size_t size, struct err *e)

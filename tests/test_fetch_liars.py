@@ -361,7 +361,7 @@ def test_liars_list(kind, programs, peak, registry, good, workdir, request):
 def test_unit_tests_of_fetch_under_the_sanitizers(asan_out, workdir):
     names = sorted("unit/" + p.stem for p in (ROOT / "tests/unit").glob("*_test.c") if (ROOT / "fetch" / p.name.replace("_test", "")).exists())
     assert len(names) > 6
-    for path in asan.build(asan_out, *names, wraps=""):
+    for path in asan.build(asan_out, *names):
         done = subprocess.run([path], cwd=ROOT, env=dict(os.environ, **asan.environment(workdir)), capture_output=True, text=True, timeout=600)
         assert done.returncode == 0 and "PASSED" in done.stderr + done.stdout, done.stderr[-2000:]
     assert not asan.findings(workdir)

@@ -3,6 +3,8 @@
 import os, socket, subprocess
 import pytest
 
+import layerkit
+
 ATTEMPTS = ("open", "write", "execute", "dotdot", "connect", "packet", "ptrace", "kill", "memory", "mount", "mknod", "setuid")
 SPECS = [jail + how for jail in ("net", "unpack", "inflate", "layout", "judge", "resolve") for how in ("", "+open")]
 
@@ -16,8 +18,7 @@ def hostile(programs, tmp_path_factory):
     subprocess.run([str(deps / "bin/musl-gcc"), "-std=c11", "-D_GNU_SOURCE", "-Os", "-fPIE", "-static-pie",
                     '-DMBEDTLS_CONFIG_FILE="coracle_mbedtls_config.h"', "-I%s" % programs.folder, "-I%s/include" % deps,
                     *["-I%s/%s" % (root, d) for d in ("lib", "fetch", "bundle")], root + "/tests/tools/jail_hostile.c", "-o", str(out),
-                    "-L%s/lib" % deps, "-Wl,--gc-sections,--start-group", *archives, "-lcurl", "-larchive", "-lzstd", "-lz",
-                    "-lyyjson", "-lmbedcrypto", "-Wl,--end-group"], check=True)
+                    "-L%s/lib" % deps, "-Wl,--gc-sections,--start-group", *archives, "-lcurl", *layerkit.LIBS, "-Wl,--end-group"], check=True)
     return out
 
 

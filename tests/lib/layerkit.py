@@ -15,7 +15,7 @@ import tarfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("O", ROOT / "build")).resolve() / os.uname().machine
 BUNDLE = pathlib.Path(os.environ.get("CORACLE_BUNDLE", BUILD / "coracle-bundle"))
-LIBS = ["-larchive", "-lzstd", "-lz", "-lyyjson", "-lcap", "-lmbedcrypto"]
+LIBS = ["-larchive", "-lzstd", "-lisal" if BUILD.name == "x86_64" else "-lz", "-lyyjson", "-lcap", "-lmbedcrypto"]     # as the Makefile's
 EPOCH = 1700000000
 
 
@@ -29,8 +29,7 @@ def link_program(name, sources, config=BUILD, fetches=False):
         subprocess.run([BUILD / "deps/bin/musl-gcc", "-static-pie", "-std=c11", "-Os", "-g", "-fPIE", "-D_GNU_SOURCE",
                         "-DMBEDTLS_CONFIG_FILE=\"coracle_mbedtls_config.h\"", "-I%s" % config, "-I%s" % BUILD,
                         *("-I%s" % (ROOT / d) for d in ("lib", "init", "bundle", "fetch")), "-I%s" % (BUILD / "deps/include"),
-                        "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources,
-                        *(["-Wl,--wrap=crc32"] if ROOT / "bundle/bundle_main.c" in sources else []), "-Wl,--start-group", *archives, *LIBS,
+                        "-L%s" % (BUILD / "deps/lib"), "-o", own, *sources, "-Wl,--start-group", *archives, *LIBS,
                         *(["-lcurl"] if fetches else []), "-Wl,--end-group"], check=True)
         os.replace(own, out)
     return out

@@ -12,19 +12,15 @@
 static void equals_zlib(void **state)
 {
 	static uint8_t data[5000];
-	uint8_t rest[16];
 
 	(void)state;
-	if (!crc_is_there())
-		skip();
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 7919 >> 3);
-	for (size_t len = CRC_MIN; len + 7 < sizeof(data); len += 16)
+	for (size_t len = 0; len + 100 < sizeof(data); len += len < 200 ? 1 : 61)
 		for (size_t before = 0; before < 7; before++) {
 			uint32_t crc = (uint32_t)crc32(0, data, (uInt)before * 11);
 
-			crc_fold(crc, data + before, len, rest);
-			assert_int_equal(crc32(0xffffffff, rest, sizeof(rest)), crc32(crc, data + before, (uInt)len));
+			assert_int_equal(crc_add(crc, data + before, len), crc32(crc, data + before, (uInt)len));
 		}
 }
 
