@@ -40,7 +40,7 @@ LTO := -fno-lto
 $(B)/coracle-init $(B)/coracle-net: $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-init $(B)/coracle-net: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables $(SMALL) -Wl,-O2 $(B)/init/format.o $(B)/init/small.o
 $(B)/coracle-fetch $(B)/coracle-bundle: LTO := -flto=1 -flto-partition=one -Oz -fPIE -fno-asynchronous-unwind-tables -fmerge-all-constants -fstack-protector-strong -Wl,-O2
-WRAPS_fetch := -Wl,--wrap=mbedtls_gcm_auth_decrypt
+WRAPS_fetch := -Wl,--wrap=mbedtls_gcm_auth_decrypt,--wrap=recv,--wrap=poll
 LIBS_init :=
 LIBS_fetch := -lcurl -lmbedcrypto -lyyjson -lcap
 # gzip: by the faster of two libraries; the other's half is not built.

@@ -3,9 +3,12 @@
 #include <mbedtls/aes.h>
 #include <mbedtls/cipher.h>
 #include <mbedtls/gcm.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "ahead.h"
 #include "attend.h"
 #include "check.h"
 #include "config.h"
@@ -17,7 +20,7 @@
 #include "pull.h"
 #include "resolve.h"
 
-/* The linker puts the first in the place of mbedTLS's own (--wrap), which is the second. */
+/* The linker puts __wrap_X in the place of X (--wrap), which is __real_X. */
 int __wrap_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const unsigned char *iv, size_t iv_len, const unsigned char *more,
 	size_t more_len, const unsigned char *tag, size_t tag_len, const unsigned char *in, unsigned char *out);
 int __real_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const unsigned char *iv, size_t iv_len, const unsigned char *more,
@@ -34,6 +37,23 @@ int __wrap_mbedtls_gcm_auth_decrypt(mbedtls_gcm_context *g, size_t len, const un
 		return __real_mbedtls_gcm_auth_decrypt(g, len, iv, iv_len, more, more_len, tag, tag_len, in, out);
 	return gcm_open((const uint8_t *)(aes->MBEDTLS_PRIVATE(buf) + aes->MBEDTLS_PRIVATE(rk_offset)), aes->MBEDTLS_PRIVATE(nr), iv, more, more_len,
 		tag, in, out, len) ? 0 : MBEDTLS_ERR_GCM_AUTH_FAILED;
+}
+
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags);
+int __wrap_poll(struct pollfd *p, nfds_t len, int timeout_ms);
+int __real_poll(struct pollfd *p, nfds_t len, int timeout_ms);
+
+ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
+{
+	return ahead_recv(fd, to, len, flags);
+}
+
+int __wrap_poll(struct pollfd *p, nfds_t len, int timeout_ms)
+{
+	struct pollfd *found = ahead_find(p, len);
+	int r = __real_poll(p, len, found ? 0 : timeout_ms);
+
+	return found ? ahead_say(found, r) : r;
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -89,6 +90,7 @@ static int start(struct link *l, const struct access *a, int fd, const struct re
 	if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
 		r = err_sys(e, errno, "%s%s%s", NAME(l));
 	if (r == 0) {
+		fcntl(from[0], F_SETFL, O_NONBLOCK);	/* read first: mostly there is no need to wait */
 		fcntl(from[1], F_SETPIPE_SZ, REPLY_PIPE_BYTES);	/* fewer turns between the two; a smaller one does as well */
 		(file ? layout_jail_spec : net_jail_spec)(&spec);
 		r = jail_start(&l->jail, &spec, a->exe, file ? layout : net,
@@ -97,6 +99,7 @@ static int start(struct link *l, const struct access *a, int fd, const struct re
 	if (r == 0) {
 		l->to = to[1];
 		l->from = from[0];
+		l->next_len = 0;
 		to[1] = from[0] = -1;
 	}
 	close_both(to);
@@ -137,39 +140,62 @@ static int open_host(struct link *l, const struct access *a, unsigned tls_minor,
 	return r;
 }
 
-/* Waits for LEN bytes, but no longer than stall_s in which fewer than CONFIG_FETCH_RATE_MIN a second came. */
-static int link_read(struct link *l, const struct access *a, void *at, size_t len)
+/* Waits for bytes, but no longer than stall_s in which fewer than CONFIG_FETCH_RATE_MIN a second came. */
+static int link_wait(struct link *l, const struct access *a)
 {
-	int64_t window_ms = 1000 * (int64_t)a->stall_s;
+	int64_t window_ms = 1000 * (int64_t)a->stall_s, before = link_now_ms(), left = window_ms - l->waited_ms;
+	struct pollfd p = { .fd = l->from, .events = POLLIN };
+
+	if (a->deadline_ms && a->deadline_ms - before < left)
+		left = a->deadline_ms - before;
+	poll(&p, 1, left < 0 ? 0 : (int)left);
+	l->waited_ms += link_now_ms() - before;
+	if (l->waited_ms < window_ms)
+		return 0;
+	if (l->window_bytes < CONFIG_FETCH_RATE_MIN * (uint64_t)window_ms / 1000)
+		return -ETIMEDOUT;
+	l->waited_ms = 0;
+	l->window_bytes = 0;
+	return 0;
+}
+
+/* LEN bytes, and with IS_DATA what has come already of the frame behind them: one system call less for each. */
+static int link_read(struct link *l, const struct access *a, void *at, size_t len, bool is_data)
+{
 	size_t have = 0;
 
 	while (have < len) {
-		struct pollfd p = { .fd = l->from, .events = POLLIN };
-		int64_t before = link_now_ms(), left = window_ms - l->waited_ms;
+		struct iovec v[2] = { { (char *)at + have, len - have }, { &l->next, sizeof(l->next) } };
 		ssize_t n;
+		int r;
 
-		if (a->deadline_ms && a->deadline_ms - before < left)
-			left = a->deadline_ms - before;
-		n = poll(&p, 1, left < 0 ? 0 : (int)left);
-		l->waited_ms += link_now_ms() - before;
 		if (a->deadline_ms && link_now_ms() >= a->deadline_ms)
 			return -ETIME;
-		if (l->waited_ms >= window_ms) {
-			if (l->window_bytes < CONFIG_FETCH_RATE_MIN * (uint64_t)window_ms / 1000)
-				return -ETIMEDOUT;
-			l->waited_ms = 0;
-			l->window_bytes = 0;
-		}
-		if (n <= 0)
+		n = readv(l->from, v, is_data ? 2 : 1);
+		if (n < 0 && errno == EAGAIN) {
+			r = link_wait(l, a);
+			if (r < 0 && !(a->deadline_ms && link_now_ms() >= a->deadline_ms))
+				return r;
 			continue;
-		n = read(l->from, (char *)at + have, len - have);
+		}
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return -ECONNABORTED;
 		have += (size_t)n;
 	}
+	l->next_len = have - len;
 	return 0;
+}
+
+/* The frame in hand, of which the last read may have brought a part. */
+static int link_frame(struct link *l, const struct access *a, struct net_frame *f)
+{
+	size_t known = l->next_len;
+
+	l->next_len = 0;
+	*f = l->next;
+	return link_read(l, a, (char *)f + known, sizeof(*f) - known, false);
 }
 
 /* Forces an end on every text of a head. */
@@ -257,7 +283,7 @@ static int exchange(struct link *l, const struct access *a, const struct net_req
 	if (file_write_all(l->to, q, sizeof(*q)) < 0)
 		return err_set(e, -ECONNABORTED, "%s%s%s: the net process died", NAME(l));
 	for (;;) {
-		r = link_read(l, a, &f, sizeof(f));
+		r = link_frame(l, a, &f);
 		if (r == -ETIME)
 			return err_set(e, r, "%s%s%s: the pull took longer than it may", NAME(l));
 		if (r < 0)
@@ -265,11 +291,11 @@ static int exchange(struct link *l, const struct access *a, const struct net_req
 				r == -ETIMEDOUT ? "no answer in time, or slower than it may be" : "the net process died");
 		if (f.kind == NET_HEAD && f.len == sizeof(*head) && !has_head) {
 			has_head = true;
-			r = link_read(l, a, head, sizeof(*head));
+			r = link_read(l, a, head, sizeof(*head), false);
 			end_texts(head);
 			r = r < 0 ? r : check_range(l, q, head, &skip, e);
 		} else if (f.kind == NET_DATA && has_head && f.len <= NET_DATA_MAX) {
-			r = link_read(l, a, data, f.len);
+			r = link_read(l, a, data, f.len, true);
 			l->window_bytes += f.len;
 			if (head->status != 200 && head->status != 206)
 				unread += f.len;
@@ -279,7 +305,7 @@ static int exchange(struct link *l, const struct access *a, const struct net_req
 				return err_set(e, -EPROTO, "%s%s%s: answers %u and more than %d bytes with it: refused", NAME(l), head->status,
 					CONFIG_ERROR_BODY_MAX);
 		} else if (f.kind == NET_END && has_head && f.len == sizeof(end)) {
-			r = link_read(l, a, &end, sizeof(end));
+			r = link_read(l, a, &end, sizeof(end), false);
 			if (r == 0)
 				break;
 		} else {

@@ -46,6 +46,8 @@ struct link {
 	int to, from;
 	int64_t waited_ms;	/* for the peer, in the present window of stall_s */
 	uint64_t window_bytes;
+	struct net_frame next;	/* so many bytes of it came with what was read last: */
+	size_t next_len;
 };
 
 #define LINK_CLOSED { .to = -1, .from = -1 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "ahead.h"
 #include "config.h"
 #include "file.h"
 #include "filter.h"
@@ -318,6 +319,7 @@ int net_main(void)
 		return 1;
 	pem[len] = '\0';
 	curl_global_init(CURL_GLOBAL_DEFAULT);
+	ahead_begin(NET_SOCKET_FD);
 	c = make_handle(&o, pem, &resolve);
 	while (c && file_read_full(0, &q, sizeof(q)) == sizeof(q) && q.magic == NET_MAGIC)
 		if (exchange(c, &o, &q) < 0)
