@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <cmocka.h>
 #include <zlib.h>
 
@@ -44,6 +45,20 @@ static size_t pack(uint8_t *to, const uint8_t *from, size_t len, int level, int 
 	return z.total_out;
 }
 
+/* LEN bytes right before a page that cannot be touched. */
+static uint8_t *fenced(size_t which, size_t len)
+{
+	enum { ROOM = 1 << 20, FENCE = 1 << 16 };
+	static uint8_t *room[2];
+
+	if (!room[which]) {
+		room[which] = mmap(NULL, ROOM + FENCE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		assert_true(room[which] != MAP_FAILED);
+		assert_int_equal(mprotect(room[which] + ROOM, FENCE, PROT_NONE), 0);
+	}
+	return room[which] + ROOM - len;
+}
+
 /* Members that came to their end, in got[] *LEN bytes; or a code. Pieces of up to MAX bytes. */
 static int unpack(const uint8_t *from, size_t size, size_t max, size_t *len)
 {
@@ -58,15 +73,19 @@ static int unpack(const uint8_t *from, size_t size, size_t max, size_t *len)
 	*len = 0;
 	do {
 		size_t room = sizeof(got) - *len;
+		uint8_t *out;
 
 		if (piece == 0)
 			piece = size - at < max ? size - at : below(max) + 1;
 		if (piece > size - at)
 			piece = size - at;
-		n = gzip_step(g, from + at, piece, &used, got + *len, room < max ? room : below(max) + 1, &is_end, &e);
-		assert_true(used <= piece);
+		room = room < max ? room : below(max) + 1;
+		out = fenced(1, room);
+		n = gzip_step(g, memcpy(fenced(0, piece), from + at, piece), piece, &used, out, room, &is_end, &e);
 		if (n < 0)
 			break;
+		assert_true(used <= piece && (size_t)n <= room);
+		memcpy(got + *len, out, (size_t)n);
 		at += used;
 		piece -= used;
 		*len += (size_t)n;
@@ -178,7 +197,7 @@ static void broken_ones_as_by_zlib(void **state)
 	size_t whole = 0, refused = 0;
 
 	srand(5);
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 2000; i++) {
 		size_t len = below(600) + 1, n, a, b, bits = below(3);
 		int mine, theirs;
 
@@ -194,11 +213,12 @@ static void broken_ones_as_by_zlib(void **state)
 			assert_true(mine == 1 || mine == -EBADMSG);	/* the second: what stands behind the end of a shortened one */
 			assert_true(a >= b);
 			assert_memory_equal(got, other, b);
-		} else {
-			assert_true(mine <= 0);
+		} else if (mine > 0) {		/* an incomplete set of codes of which none is used is all that ISA-L takes and zlib does not */
+			assert_int_equal(a, len);
+			assert_memory_equal(got, plain, len);
 		}
 	}
-	assert_true(whole > 1000 && refused > 1000);
+	assert_true(whole > 400 && refused > 400);
 }
 
 int main(void)
