@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parsers of unit files, run records, config.json (seccomp, device rules), ranges of ids, an image's passwd, tar headers and sd_notify datagrams: corpus and some thousand mutations of it, under the address and undefined
+"""The parsers of unit files, .network files and their plan, run records, config.json (seccomp, device rules), ranges of ids, an image's passwd, tar headers and sd_notify datagrams: corpus and some thousand mutations of it, under the address and undefined
 behaviour sanitizers of the host's compiler. FUZZ_ROUNDS=N for a longer run; with clang, tests/fuzz/*_fuzz.c link to libFuzzer as they are."""
 import os
 import subprocess
@@ -13,6 +13,7 @@ TARGETS = {
     "unit": ["bundle/unit_file.c", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("bundle/unit_keys*.c")), "bundle/calendar.c",
              "lib/unit_table.c", "lib/record.c", "lib/addr.c",
              "bundle/quadlet.c", "bundle/quadlet_values.c", "bundle/signals.c"],
+    "network": [],
     "record": ["lib/record.c"],
     "passwd": [],
     "secrets": ["bundle/secrets.c", "bundle/tar_sparse.c"],
@@ -22,6 +23,7 @@ TARGETS = {
         "jv", "record_build", "seccomp_arch", "seccomp_bpf", "caps", "bundle_layers")), "lib/record.c", "lib/digest.c"],
     "notify": ["init/notify_parse.c", "init/text.c"],
 }
+TARGETS["network"] = [*TARGETS["unit"], "bundle/net_files.c", "net/plan.c"]
 
 
 LIBRARIES = {"config": ["libyyjson.a", "libcap.a"]}
@@ -42,7 +44,7 @@ def test_no_input_breaks_it(name, headers, workdir):
     program = workdir / name
     sources = ["tests/fuzz/driver.c", "tests/fuzz/%s_fuzz.c" % name, "lib/err.c", "lib/span.c", "lib/file.c"] + TARGETS[name]
     subprocess.run(["gcc", "-std=c11", "-g", "-O1", "-D_GNU_SOURCE", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
-                    "-I%s" % layerkit.BUILD, "-I%s" % headers, "-Ilib", "-Ibundle", "-Iinit", "-o", program, *sources,
+                    "-I%s" % layerkit.BUILD, "-I%s" % headers, "-Ilib", "-Ibundle", "-Iinit", "-Inet", "-o", program, *sources,
                     *(layerkit.BUILD / "deps/lib" / n for n in LIBRARIES.get(name, []))], check=True, cwd=ROOT)
     corpus = sorted((ROOT / "tests/fuzz/corpus" / name).iterdir())
     assert corpus
