@@ -25,6 +25,8 @@ TARGETS = {
 }
 TARGETS["network"] = [*TARGETS["unit"], "bundle/net_files.c", "net/plan.c"]
 
+ROUNDS = {"network": "1500"}     # a plan is some MiB of memory, anew each time
+
 
 LIBRARIES = {"config": ["libyyjson.a", "libcap.a"]}
 
@@ -48,7 +50,7 @@ def test_no_input_breaks_it(name, headers, workdir):
                     *(layerkit.BUILD / "deps/lib" / n for n in LIBRARIES.get(name, []))], check=True, cwd=ROOT)
     corpus = sorted((ROOT / "tests/fuzz/corpus" / name).iterdir())
     assert corpus
-    done = subprocess.run([program, os.environ.get("FUZZ_ROUNDS", "20000"), *corpus], cwd=workdir, timeout=3600,
+    done = subprocess.run([program, os.environ.get("FUZZ_ROUNDS", ROUNDS.get(name, "20000")), *corpus], cwd=workdir, timeout=3600,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("%d files, " % len(corpus))
