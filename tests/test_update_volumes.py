@@ -23,7 +23,8 @@ LOG = "/data/log"
 
 
 def log(board):
-    return (board.data / "volumes/data/log").read_text().split()
+    file = board.data / "volumes/data/log"
+    return file.read_text().split() if file.exists() else []
 
 
 def copies(board):
