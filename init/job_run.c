@@ -78,13 +78,19 @@ static uint64_t deadline_of(enum job_kind kind)
 	}
 }
 
+/* Does the unit wait for this job? The networks' is also run for none, to tidy up. */
+static bool is_of_unit(enum job_kind kind, int unit)
+{
+	return kind == JOB_PULL || kind == JOB_PREPARE || (kind == JOB_NETWORKS && unit >= 0);
+}
+
 /* The reason of a unit that waits for this job, else a line of the log. */
 static void not_started(struct pid1 *p, enum job_kind kind, int unit, int err)
 {
 	char text[96];
 
 	snprintf(text, sizeof(text), "%s: not started: %s", job_kind_name(kind), strerror(err));
-	if (kind == JOB_PULL || kind == JOB_PREPARE || kind == JOB_NETWORKS)
+	if (is_of_unit(kind, unit))
 		sup_say(p, (unsigned)unit, text);
 	else
 		plog("%s", text);
@@ -330,7 +336,7 @@ bool job_reaped(struct pid1 *p, pid_t pid, int status)
 	memfd = j->memfd;
 	j->memfd = -1;
 	leave(j);	/* the place is free before the next job is thought of */
-	if (ended.kind == JOB_PULL || ended.kind == JOB_PREPARE || (ended.kind == JOB_NETWORKS && ended.unit >= 0))
+	if (is_of_unit(ended.kind, ended.unit))
 		sup_job_ended(p, (unsigned)ended.unit, ended.kind, code, &ended.result, text, memfd);
 	else if (ended.kind == JOB_REEXEC)
 		reexec_checked(p, code, text);

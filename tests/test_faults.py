@@ -16,6 +16,7 @@ import time
 import pytest
 
 import init_kit
+import netkit
 
 # What the kernel may answer; every other call: EIO.
 ERRORS = {"fork": "EAGAIN", "clone": "EAGAIN", "clone3": "ENOMEM", "pipe2": "EMFILE", "socketpair": "ENFILE", "memfd_create": "EMFILE",
@@ -286,6 +287,22 @@ def test_a_full_process_table(board, crowded):
     board.coracle("restart", "hello")
     board.wait(lambda: board.coracle("logs", "hello").stdout.count(" hi\n") >= 3, "its log goes on")
     board.wait(lambda: board.zombies() == [], "no zombie")
+
+
+def test_a_full_process_table_while_a_network_is_left(board, crowded):
+    """The networks' job that tidies up is no unit's: it is said in the log, and runs once there is room."""
+    nets = netkit.Nets(board)
+    for file in ("hosts", "resolv.conf"):
+        (board.rootfs / "etc" / file).write_text("")
+    nets.unit("a", "echo", 80)
+    nets.start("network bridge bridge=c-bridge", "unit a", " join bridge")
+    board.coracle("start", "a")
+    board.wait_state("a", "running")
+    crowded(True)
+    board.coracle("stop", "a")
+    board.wait(lambda: "network: not started: Resource temporarily unavailable" in board.log(), "the log's line")
+    crowded(False)
+    board.wait(lambda: nets.links() == ["lo"], "links gone")
 
 
 # As process 1 of a container is expected to be (tini's and dumb-init's documentation, in our words)
